@@ -1,0 +1,18 @@
+//! The words of the product as types: names, positions, units and the catalog model.
+//!
+//! Pure: no I/O, no clock, no environment. Everything else in the workspace may depend on this crate; it depends
+//! on nothing of ours.
+
+mod ident;
+mod names;
+mod position;
+mod quote;
+mod units;
+
+pub mod catalog;
+
+pub use ident::{Ident, QualifiedName};
+pub use names::{DatabaseName, Direction, Epoch, InvalidName, Oid, ServiceName};
+pub use position::{InvalidLsn, Lsn, Position};
+pub use quote::{quote_ident, quote_literal};
+pub use units::{format_bytes, format_count, format_duration_ms};
