@@ -30,7 +30,8 @@ impl FromStr for Lsn {
 
     fn from_str(text: &str) -> Result<Self, InvalidLsn> {
         let half = |digits: &str| {
-            let hex = !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            let hex =
+                !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|b| b.is_ascii_hexdigit());
             if hex { u64::from_str_radix(digits, 16).ok() } else { None }
         };
         let parsed = text.split_once('/').and_then(|(high, low)| Some((half(high)? << 32) | half(low)?));
