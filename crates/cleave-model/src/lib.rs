@@ -10,6 +10,7 @@ mod quote;
 mod units;
 
 pub mod catalog;
+pub mod labels;
 
 pub use ident::{Ident, QualifiedName};
 pub use names::{DatabaseName, Direction, Epoch, InvalidName, Oid, ServiceName};

@@ -1,0 +1,101 @@
+//! The names that Cleave gives to what it makes in users' databases. One place, so that clean-up, drift checks and
+//! people can recognise them.
+
+use crate::{Direction, Ident, Oid, ServiceName};
+
+/// Schema of the journal, in every database of a move.
+pub const CLEAVE_SCHEMA: &str = "cleave";
+/// Name of the fence trigger on every fenced table.
+pub const FENCE_TRIGGER: &str = "cleave_fence";
+/// Name of the trigger at the new home that fills NOT NULL columns left out by a bridge. Sorts before users' triggers
+/// with lower-case names, as triggers fire in the order of their names.
+pub const FILL_TRIGGER: &str = "_cleave_fill";
+/// Prefix of every trigger of ours, but the fence.
+pub const TRIGGER_PREFIX: &str = "_cleave";
+/// Message prefixes of `pg_logical_emit_message`.
+pub const MESSAGE_MARKER: &str = "cleave.marker";
+/// A heartbeat moves positions when only filtered or foreign traffic flows.
+pub const MESSAGE_HEARTBEAT: &str = "cleave.heartbeat";
+/// The switch of a service's home; its content is JSON with service, epoch and home.
+pub const MESSAGE_SWITCH: &str = "cleave.switch";
+
+/// Slot of a stream; a new incarnation is a new slot. At most 7 + 24 + 9 + 20 bytes of 63.
+pub fn slot(service: &ServiceName, direction: Direction, incarnation: i64) -> String {
+    format!("cleave_{service}_{direction}_{incarnation}")
+}
+
+/// Publication that a stream reads.
+pub fn publication(service: &ServiceName, direction: Direction) -> Ident {
+    Ident::new(format!("cleave_{service}_{direction}"))
+}
+
+/// Replication origin of the applier of a direction, on its target.
+pub fn origin(service: &ServiceName, direction: Direction) -> String {
+    format!("cleave_{service}_{direction}")
+}
+
+/// Replication origin of copy worker `worker`, on the new home.
+pub fn copy_origin(service: &ServiceName, worker: usize) -> String {
+    format!("cleave_{service}_copy_{worker}")
+}
+
+/// True if a transaction with this origin was written by the peer of the stream that reads in `direction`, that is by
+/// the applier of the other direction, or by a copy worker when the way back reads.
+pub fn is_peer_origin(service: &ServiceName, direction: Direction, name: &str) -> bool {
+    let copy = || {
+        name.strip_prefix(&format!("cleave_{service}_copy_"))
+            .is_some_and(|worker| !worker.is_empty() && worker.bytes().all(|b| b.is_ascii_digit()))
+    };
+    name == origin(service, direction.opposite()) || (direction == Direction::Back && copy())
+}
+
+/// Key of a stream in `cleave.position` and `cleave.copied`.
+pub fn stream(service: &ServiceName, direction: Direction) -> String {
+    format!("{service}/{direction}")
+}
+
+/// Name (in schema `cleave`) of a service's fence function.
+pub fn fence_function(service: &ServiceName) -> Ident {
+    Ident::new(format!("fence_{service}"))
+}
+
+/// Name (in schema `cleave`) of the function that fills defaults for one table.
+pub fn fill_function(service: &ServiceName, table: Oid) -> Ident {
+    Ident::new(format!("fill_{service}_{}", table.0))
+}
+
+/// Role at the new home that the bridge's foreign tables log in as.
+pub fn bridge_role(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_bridge_{service}"))
+}
+
+/// Schema at the old home in which a bridge is made ready before the switch.
+pub fn bridge_schema(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_bridge_{service}"))
+}
+
+/// Foreign server at the old home that leads to the new one.
+pub fn foreign_server(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_{service}"))
+}
+
+/// Schema that the old tables move to when no copy was asked for.
+pub fn retired_schema(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_old_{service}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_peers_own_origins_are_recognised() {
+        let films = ServiceName::parse("films").unwrap();
+        assert!(is_peer_origin(&films, Direction::Back, "cleave_films_forward"));
+        assert!(is_peer_origin(&films, Direction::Back, "cleave_films_copy_3"));
+        assert!(is_peer_origin(&films, Direction::Forward, "cleave_films_back"));
+        for other in ["cleave_films_copy_", "cleave_films_copy_x", "cleave_films_back", "cleave_films2_forward", "pg_1"] {
+            assert!(!is_peer_origin(&films, Direction::Back, other), "{other}");
+        }
+    }
+}
