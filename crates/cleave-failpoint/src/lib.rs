@@ -1,0 +1,1 @@
+//! Failpoints by name.
