@@ -1,1 +1,33 @@
-//! cleave-journal
+//! The `cleave` schema inside users' databases: journal, owner, lease, positions, copied tables, operations, work.
+//!
+//! This crate owns the schema's DDL (`schema.sql`) and every statement that touches it, but for the triggers that
+//! cleave-ddl writes. Functions take a client or an open transaction, so that a caller can put the journal row into
+//! the transaction that does the work (DESIGN: "a transactional step writes its journal row in the transaction that
+//! does the work, and checks the lease's epoch in it").
+
+mod entry;
+mod error;
+mod lease;
+mod moves;
+mod operation;
+mod owner;
+mod position;
+mod schema;
+mod work;
+
+pub use entry::{Entry, EntryEvent, append, entries, step_is_done};
+pub use error::JournalError;
+pub use lease::{LEASE_TTL, Lease, LeaseHolder};
+pub use moves::{MoveRow, MoveState, Verification, VerificationOutcome};
+pub use operation::{
+    Operation, OperationState, finish_operation, next_operation, operation, request_operation,
+};
+pub use owner::{
+    Owner, clear_pending, delete_owner, insert_owner, owner, owner_for_share, set_owner, set_pending,
+};
+pub use position::{
+    Copied, StreamPosition, advance_position, copied_tables, delete_stream, insert_position, position,
+    record_copied,
+};
+pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
+pub use work::{WorkItem, open_work, resolve_work};

@@ -1,0 +1,95 @@
+create schema if not exists cleave;
+comment on schema cleave is 'Cleave keeps its journal here; it is removed by `cleave cleanup`, never by hand.';
+
+create table if not exists cleave.meta (
+  version integer primary key,
+  installed_at timestamptz not null default now()
+);
+
+-- One row. The epoch is the key: taking the lease over changes it and so waits for every transaction that has
+-- checked it (for key share), while renewing it waits for nobody.
+create table if not exists cleave.lease (
+  epoch bigint primary key,
+  holder text not null,
+  label text not null,
+  expires_at timestamptz not null,
+  single boolean not null unique default true check (single)
+);
+
+create table if not exists cleave.owner (
+  service text primary key,
+  home text not null,
+  epoch bigint not null,
+  pending_home text,
+  pending_epoch bigint,
+  since timestamptz not null default now()
+);
+
+create table if not exists cleave.move (
+  service text primary key,
+  id bigint not null,
+  source text not null,
+  target text not null,
+  state text not null,
+  paused boolean not null default false,
+  plan jsonb not null,
+  fingerprint text not null default '',
+  verification jsonb,
+  problem jsonb,
+  updated_at timestamptz not null default now()
+);
+
+create table if not exists cleave.journal (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default clock_timestamp(),
+  service text not null,
+  move bigint not null,
+  lease_epoch bigint not null,
+  step text not null,
+  event text not null check (event in ('begin', 'done', 'undone', 'failed', 'note')),
+  detail jsonb not null default '{}'
+);
+create index if not exists journal_by_service on cleave.journal (service, move, id);
+
+create table if not exists cleave.operation (
+  id bigint generated always as identity primary key,
+  service text not null,
+  verb text not null,
+  arguments jsonb not null default '{}',
+  requested_by text not null,
+  requested_at timestamptz not null default clock_timestamp(),
+  state text not null default 'requested' check (state in ('requested', 'running', 'done')),
+  result jsonb,
+  finished_at timestamptz
+);
+
+create table if not exists cleave.position (
+  stream text primary key,
+  slot text not null,
+  system_identifier text not null,
+  timeline integer not null,
+  lsn pg_lsn not null,
+  marker text,
+  applied_at timestamptz not null default clock_timestamp()
+);
+
+create table if not exists cleave.copied (
+  stream text not null,
+  source_oid oid not null,
+  start pg_lsn not null,
+  rows bigint not null,
+  bytes bigint not null,
+  primary key (stream, source_oid)
+);
+
+create table if not exists cleave.work (
+  id bigint generated always as identity primary key,
+  service text not null,
+  reference text not null,
+  kind text not null,
+  keys jsonb not null,
+  at timestamptz not null default clock_timestamp(),
+  resolution text,
+  resolved_at timestamptz
+);
+create index if not exists work_open on cleave.work (service) where resolved_at is null;
