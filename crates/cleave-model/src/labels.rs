@@ -74,6 +74,28 @@ pub fn bridge_schema(service: &ServiceName) -> Ident {
     Ident::new(format!("cleave_bridge_{service}"))
 }
 
+/// Schema at the old home in which the views of a `local` or `none` bridge are made ready: they bear the names of the
+/// foreign tables in [`bridge_schema`], so they need a schema of their own.
+pub fn bridge_view_schema(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_bridge_{service}_view"))
+}
+
+/// Name of the trigger that stands in for foreign key `number` of a service, on the referencing and on the referenced
+/// table.
+pub fn reference_trigger(number: usize) -> Ident {
+    Ident::new(format!("{TRIGGER_PREFIX}_reference_{number}"))
+}
+
+/// Name (in schema `cleave`) of the function that checks a new reference.
+pub fn reference_check_function(service: &ServiceName, number: usize) -> Ident {
+    Ident::new(format!("reference_{service}_{number}_check"))
+}
+
+/// Name (in schema `cleave`) of the function that notes references left dangling by the home.
+pub fn reference_guard_function(service: &ServiceName, number: usize) -> Ident {
+    Ident::new(format!("reference_{service}_{number}_guard"))
+}
+
 /// Foreign server at the old home that leads to the new one.
 pub fn foreign_server(service: &ServiceName) -> Ident {
     Ident::new(format!("cleave_{service}"))
@@ -94,7 +116,13 @@ mod tests {
         assert!(is_peer_origin(&films, Direction::Back, "cleave_films_forward"));
         assert!(is_peer_origin(&films, Direction::Back, "cleave_films_copy_3"));
         assert!(is_peer_origin(&films, Direction::Forward, "cleave_films_back"));
-        for other in ["cleave_films_copy_", "cleave_films_copy_x", "cleave_films_back", "cleave_films2_forward", "pg_1"] {
+        for other in [
+            "cleave_films_copy_",
+            "cleave_films_copy_x",
+            "cleave_films_back",
+            "cleave_films2_forward",
+            "pg_1",
+        ] {
             assert!(!is_peer_origin(&films, Direction::Back, other), "{other}");
         }
     }

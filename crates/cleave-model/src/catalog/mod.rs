@@ -2,16 +2,17 @@
 //! writes SQL from them, `cleave-plan` decides with them.
 //!
 //! **Definition texts** (`definition`, `expression`, `default`, `type_name`, ...) come from the server's own
-//! `pg_get_*` functions and `format_type` in their pretty forms under `search_path` = the schema of the object they
-//! belong to: names of that schema are unqualified, all others are qualified. Replay them under
-//! `search_path` = the target schema and they land there.
+//! `pg_get_*` functions and `format_type` under `search_path` = the schema of the object they
+//! belong to (indexes, triggers, rules and views in the pretty form, which alone leaves the table's name unqualified;
+//! expressions and constraints in the safe form that pg_dump uses too): names of that schema are unqualified, all
+//! others are qualified. Replay them under `search_path` = the target schema and they land there.
 
 mod object;
 mod relation;
 
 pub use object::{
-    Dependency, EventTrigger, Extension, Function, FunctionKind, Grant, ObjectRef, Publication, Role, Schema,
-    Subscription, TypeKind, UserType,
+    Dependency, EventTrigger, Extension, Function, FunctionKind, Grant, ObjectRef, Outside, OutsideNeed,
+    Publication, Role, Schema, Subscription, TypeKind, UserType,
 };
 pub use relation::{
     Column, Constraint, ConstraintKind, ForeignKey, Generated, Identity, Index, Partition, Persistence,
@@ -83,6 +84,8 @@ pub struct Catalog {
     /// `pg_depend` between the objects above, folded to whole objects: a view's rule counts as the view, a default or
     /// constraint or index or trigger as its table. No self edges, no duplicates.
     pub dependencies: Vec<Dependency>,
+    /// What the objects above use of extensions and of kinds that the model does not know.
+    pub outside_needs: Vec<OutsideNeed>,
 }
 
 impl Catalog {

@@ -46,7 +46,7 @@ pub enum TypeKind {
     },
     /// A stand-alone composite type: name, type and collation of each attribute.
     Composite(Vec<(Ident, String, Option<String>)>),
-    /// A range type: its subtype. Its multirange comes with it.
+    /// A range type: what stands in the parentheses of its `CREATE TYPE`, from `subtype = ...` on.
     Range(String),
     /// A base type, shell type or other kind that cleave-ddl does not write.
     Other(String),
@@ -166,6 +166,25 @@ pub struct Role {
     pub replication: bool,
     /// `rolbypassrls`.
     pub bypass_rls: bool,
+}
+
+/// What an object uses that is no object of the [`Catalog`](super::Catalog).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outside {
+    /// A member of an extension, by the extension's name.
+    Extension(Ident),
+    /// An object of a kind that has no place in the model (an operator, a collation, a text search configuration,
+    /// ...), as `pg_describe_object` calls it.
+    Other(String),
+}
+
+/// An object and what it uses outside the model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutsideNeed {
+    /// The user.
+    pub dependent: ObjectRef,
+    /// What it uses.
+    pub what: Outside,
 }
 
 /// An object that others can depend on.

@@ -60,6 +60,10 @@ pub struct Table {
     pub inherits: Vec<QualifiedName>,
     /// Permanent or unlogged.
     pub persistence: Persistence,
+    /// `CREATE TABLE ... OF type`: the type.
+    pub of_type: Option<String>,
+    /// Access method, when it is not `heap`.
+    pub access_method: Option<String>,
     /// Owner role.
     pub owner: Ident,
     /// Replica identity as set.
@@ -82,7 +86,7 @@ pub struct Table {
     pub rules: Vec<Rule>,
     /// Extended statistics objects.
     pub statistics: Vec<StatisticsObject>,
-    /// `reloptions`, as `name=value`.
+    /// `reloptions`, as `name=value`; those of the TOAST table as `toast.name=value`.
     pub options: Vec<String>,
     /// Privileges on the table, the owner's own included.
     pub grants: Vec<Grant>,
@@ -168,6 +172,14 @@ pub struct Column {
     pub generated: Option<Generated>,
     /// Collation, when it is not the type's default; quoted and qualified, ready for SQL.
     pub collation: Option<String>,
+    /// `PLAIN`, `MAIN`, `EXTERNAL` or `EXTENDED`, when it is not the type's own.
+    pub storage: Option<String>,
+    /// `pglz` or `lz4`, when it was set.
+    pub compression: Option<String>,
+    /// `SET STATISTICS`, when it was set.
+    pub statistics: Option<i32>,
+    /// `attoptions`, as `name=value`.
+    pub options: Vec<String>,
     /// `COMMENT ON COLUMN`.
     pub comment: Option<String>,
     /// Column privileges.
@@ -274,8 +286,10 @@ pub struct Index {
     pub identifies_rows: bool,
     /// The constraint it belongs to.
     pub constraint: Option<Ident>,
-    /// True if it is made with the partitioned parent's index.
+    /// True if it is a part of an index of the partitioned parent.
     pub inherited: bool,
+    /// That index, by name (in the parent's schema).
+    pub parent: Option<Ident>,
     /// `indisvalid`.
     pub valid: bool,
     /// `indisclustered`.
@@ -370,6 +384,9 @@ pub struct View {
     pub options: Vec<String>,
     /// Relations (tables, views) it reads directly.
     pub reads: Vec<Oid>,
+    /// Tables whose primary key it stands on, as it groups by the key and shows other columns (SQL's functional
+    /// dependency). A relation without that key cannot take their place.
+    pub keyed_by: Vec<Oid>,
     /// Triggers on it (INSTEAD OF).
     pub triggers: Vec<Trigger>,
     /// Privileges.
