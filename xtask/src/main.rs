@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::error::Error;
-
 mod command;
 mod console;
 mod deny;
@@ -28,17 +26,20 @@ fn main() -> ExitCode {
         Some("deny") => deny::deny().map(|()| ExitCode::SUCCESS),
         Some("test") => testing::quick(),
         Some("test-full") => testing::full(),
-        _ => Err(Error::Refused(USAGE.to_owned())),
+        _ => {
+            console::note(USAGE);
+            return ExitCode::from(2);
+        }
     };
     match result {
         Ok(code) => code,
-        Err(error) => done::<(), Error>(Err(error)),
+        Err(error) => done(Err(error)),
     }
 }
 
-fn done<T, E: std::error::Error>(result: Result<T, E>) -> ExitCode {
+fn done<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
     match result {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::fail(&error);
             ExitCode::FAILURE

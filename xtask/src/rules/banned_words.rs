@@ -28,14 +28,16 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     findings
 }
 
-/// Whether the line holds the word on its own: `/home/ro...` paths and longer names do not count.
+/// Whether the line holds the word on its own. A path counts from its start only: not `a/wo.../`, `./wo.../`, `{a}/wo.../`.
 fn holds(line: &str, word: &str) -> bool {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let path = word.starts_with('/');
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        let open = word.ends_with('/') || !after.is_some_and(part_of_name);
-        open && !before.is_some_and(|c| part_of_name(c) || c == '.' || (c == '-' && word.starts_with('/')))
+        let begins = !before.is_some_and(|c| part_of_name(c) || path && matches!(c, '.' | '}'));
+        let ends = word.ends_with('/') || !after.is_some_and(part_of_name);
+        begins && ends
     })
 }
 
@@ -54,9 +56,13 @@ mod tests {
 
     #[test]
     fn a_longer_word_is_another_word() {
-        for text in
-            [concat!("TO", "DOS"), concat!("frame/wo", "rk/a"), concat!("chroot", "/a"), "work/ root/ pypi"]
-        {
+        for text in [
+            concat!("TO", "DOS"),
+            concat!("frame/wo", "rk/a"),
+            concat!("./ro", "ot/a"),
+            concat!("{home}/wo", "rk/"),
+            "work/ root/ pypi",
+        ] {
             expect(check, &[("docs/page.md", text)], &[]);
         }
     }
