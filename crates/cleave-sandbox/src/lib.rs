@@ -1,1 +1,13 @@
-//! cleave-sandbox
+//! Throw-away PostgreSQL clusters, a workload writer and the commit oracle, for `cleave demo` and for tests.
+//!
+//! A [`Cluster`] is a real server of version 14 to 18 that leaves nothing behind, even if its owner is killed.
+//! A [`Workload`] keeps writing as applications do and records what the servers acknowledged;
+//! the [`Oracle`] then compares the record with what the databases hold.
+
+mod cluster;
+mod error;
+mod version;
+
+pub use cluster::{Cluster, Options, StopMode, connect};
+pub use error::Error;
+pub use version::Version;

@@ -1,0 +1,5 @@
+//! Integration tests of what the other crates' tests rely on.
+
+#![cfg(test)]
+
+mod database;
