@@ -1,0 +1,296 @@
+//! The one table of keys: what exists, of which kind, with which default, and whether this version can carry it out.
+
+/// A table of the file: `[limits]`, or a kind of named tables: `[services.NAME]`.
+pub(crate) struct Section {
+    /// The key at the top of the file.
+    pub(crate) name: &'static str,
+    /// True for `[name.ENTRY]`: each entry has the keys below.
+    pub(crate) named: bool,
+    pub(crate) required: bool,
+    pub(crate) available: bool,
+    pub(crate) doc: &'static str,
+    pub(crate) keys: &'static [Key],
+}
+
+/// A key of a section.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) presence: Presence,
+    pub(crate) doc: &'static str,
+}
+
+pub(crate) enum Presence {
+    Required,
+    Optional,
+    /// Absent means this value, written as it would stand in the file.
+    Default(&'static str),
+}
+
+/// What a key's value looks like.
+pub(crate) enum Kind {
+    Url,
+    /// Database name to URL.
+    UrlMap,
+    /// A name of `[databases]`.
+    Database,
+    /// `database/schema`.
+    Home,
+    Homes,
+    Patterns,
+    Table,
+    Role,
+    Choice(&'static [Choice]),
+    /// Table to replica identity.
+    IdentityMap,
+    Duration,
+    Size,
+    Count {
+        min: i64,
+        max: i64,
+    },
+    Commands,
+    /// `{ service, reached_by }` of a split.
+    SplitTargets,
+    /// One of the choices, or the name of a service.
+    ChoiceOrService(&'static [Choice]),
+}
+
+pub(crate) struct Choice {
+    pub(crate) value: &'static str,
+    pub(crate) available: bool,
+    pub(crate) doc: &'static str,
+}
+
+const fn now(value: &'static str, doc: &'static str) -> Choice {
+    Choice { value, available: true, doc }
+}
+
+const fn not_yet(value: &'static str, doc: &'static str) -> Choice {
+    Choice { value, available: false, doc }
+}
+
+const fn key(name: &'static str, kind: Kind, presence: Presence, doc: &'static str) -> Key {
+    Key { name, kind, presence, doc }
+}
+
+pub(crate) const BRIDGES: &[Choice] = &[
+    now("forward", "reads and writes go to the new home through `postgres_fdw`"),
+    now("local", "reads come from the copy, writes go to the new home; needs `copies`"),
+    now(
+        "none",
+        "reads come from the copy, writes fail with an error that names the new home; needs `copies`",
+    ),
+    not_yet("view", "schema moves: `search_path` and an updatable view under the old name"),
+    not_yet("path", "schema moves: `search_path` alone"),
+];
+
+pub(crate) const ON_DDL: &[Choice] = &[
+    now("stop", "the stream stops with a problem that names the change"),
+    not_yet("follow", "the change is made on the other side too"),
+];
+
+use Presence::{Default, Optional, Required};
+
+pub(crate) const SECTIONS: &[Section] = &[
+    Section {
+        name: "databases",
+        named: true,
+        required: true,
+        available: true,
+        doc: "The databases and how to reach them. The name is this file's own, not the one on the server: a \
+              lower-case letter, then letters, digits and `_`, at most 24 characters.",
+        keys: DATABASE_KEYS,
+    },
+    Section {
+        name: "services",
+        named: true,
+        required: true,
+        available: true,
+        doc: "A service: the tables it owns and where they shall live. The name follows the same rule as a \
+              database's: it becomes part of slot, publication and role names.",
+        keys: SERVICE_KEYS,
+    },
+    Section {
+        name: "splits",
+        named: true,
+        required: false,
+        available: false,
+        doc: "One table becomes several; a row goes to the service that owns it.",
+        keys: SPLIT_KEYS,
+    },
+    Section {
+        name: "upgrade",
+        named: false,
+        required: false,
+        available: false,
+        doc: "A whole database goes to a new server or version, with unchanged names.",
+        keys: UPGRADE_KEYS,
+    },
+    Section {
+        name: "limits",
+        named: false,
+        required: false,
+        available: true,
+        doc: "What Cleave may take of time, locks, connections and memory.",
+        keys: LIMIT_KEYS,
+    },
+    Section {
+        name: "hooks",
+        named: false,
+        required: false,
+        available: true,
+        doc: "Shell commands around a cutover or rollback, run in order in the folder of the file.",
+        keys: HOOK_KEYS,
+    },
+];
+
+const DATABASE_KEYS: &[Key] = &[
+    key(
+        "url",
+        Kind::Url,
+        Required,
+        "Connection string, or where it comes from: `env:NAME` (environment variable), `file:PATH` (first line of a \
+         file), `cmd:COMMAND` (first line that a shell command prints). These keep passwords out of the file.",
+    ),
+    key(
+        "url_from",
+        Kind::UrlMap,
+        Optional,
+        "How another database's *server* reaches this one, by that database's name; for bridges, where it differs \
+         from `url`.",
+    ),
+];
+
+const SERVICE_KEYS: &[Key] = &[
+    key("home", Kind::Home, Required, "Where the tables shall live: the only place that accepts writes."),
+    key(
+        "tables",
+        Kind::Patterns,
+        Required,
+        "The tables, as `schema.table`; `*` stands for any run of characters. Two services may not claim one table.",
+    ),
+    key(
+        "from",
+        Kind::Database,
+        Optional,
+        "The database that has the tables now. Default: the first of `[databases]`.",
+    ),
+    key(
+        "owner",
+        Kind::Role,
+        Optional,
+        "Role that owns the schema at the home. Default: the role Cleave connects as.",
+    ),
+    key(
+        "copies",
+        Kind::Homes,
+        Optional,
+        "Where a read-only copy stays, kept current by a stream: joins, views and references keep working. In this \
+         version: one schema of the database that the tables come from.",
+    ),
+    key(
+        "bridge",
+        Kind::Choice(BRIDGES),
+        Default("\"forward\""),
+        "What the old names lead to after the switch.",
+    ),
+    key(
+        "on_ddl",
+        Kind::Choice(ON_DDL),
+        Default("\"stop\""),
+        "What a change of structure does between prepare and complete.",
+    ),
+    key(
+        "identity",
+        Kind::IdentityMap,
+        Optional,
+        "What Cleave may set as replica identity, by table: `full`, or `index:NAME` for a unique index over columns \
+         that are not null.",
+    ),
+];
+
+const SPLIT_KEYS: &[Key] = &[
+    key("table", Kind::Table, Required, "The table that is split."),
+    key(
+        "into",
+        Kind::SplitTargets,
+        Required,
+        "The services, and the columns through which each reaches its rows.",
+    ),
+    key(
+        "shared",
+        Kind::Choice(&[
+            not_yet("copy", "each service gets its own copy of the row"),
+            not_yet("refuse", "the split is refused"),
+        ]),
+        Default("\"refuse\""),
+        "A row that several services reach.",
+    ),
+    key(
+        "orphans",
+        Kind::ChoiceOrService(&[
+            not_yet("refuse", "the split is refused"),
+            not_yet("keep", "the row stays in the old table"),
+        ]),
+        Default("\"refuse\""),
+        "A row that no service reaches; or the name of the service that takes it.",
+    ),
+];
+
+const UPGRADE_KEYS: &[Key] = &[
+    key("from", Kind::Database, Required, "The database to upgrade."),
+    key("to", Kind::Database, Required, "The database on the new server."),
+];
+
+const LIMIT_KEYS: &[Key] = &[
+    key(
+        "write_pause",
+        Kind::Duration,
+        Default("\"500ms\""),
+        "How long writers may wait in a cutover or rollback; past it, it undoes itself.",
+    ),
+    key(
+        "lock_timeout",
+        Kind::Duration,
+        Default("\"100ms\""),
+        "How long one attempt at a lock may stand in a queue.",
+    ),
+    key("lock_budget", Kind::Duration, Default("\"10min\""), "How long attempts at a lock go on altogether."),
+    key(
+        "snapshot_age",
+        Kind::Duration,
+        Default("\"1h\""),
+        "How old the snapshot of a copy may get, as it holds back vacuum, before a new one is taken.",
+    ),
+    key("verify_max_age", Kind::Duration, Default("\"24h\""), "How old a verification may be at a cutover."),
+    key(
+        "jobs",
+        Kind::Count { min: 1, max: 64 },
+        Default("4"),
+        "Connections that copy or verify at once, for each service.",
+    ),
+    key("memory", Kind::Size, Default("\"256MB\""), "How much of the changes Cleave holds in memory."),
+];
+
+const HOOK_KEYS: &[Key] = &[
+    key(
+        "before_switch",
+        Kind::Commands,
+        Optional,
+        "Run before the first lock of a cutover or rollback; a command that fails stops it and nothing has changed.",
+    ),
+    key("after_switch", Kind::Commands, Optional, "Run after a cutover or rollback is done."),
+];
+
+/// The section of that name.
+pub(crate) fn section(name: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|section| section.name == name)
+}
+
+impl Section {
+    /// `[services.NAME]` or `[limits]`.
+    pub(crate) fn header(&self) -> String {
+        if self.named { format!("[{}.NAME]", self.name) } else { format!("[{}]", self.name) }
+    }
+}

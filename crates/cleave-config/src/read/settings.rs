@@ -1,0 +1,74 @@
+//! `[limits]` and `[hooks]`.
+
+use super::findings::Findings;
+use super::{sections, value};
+use crate::keys::{self, Kind};
+use crate::{ErrorCode, Hooks, Limits, parse_duration, parse_size};
+use std::time::Duration;
+use toml_edit::{Item, TableLike};
+
+const DURATION: &str = "a duration in quotes, such as \"500ms\"";
+const SIZE: &str = "a size in quotes, such as \"256MB\"";
+
+pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(table) = sections::single(root, "limits", findings) else { return limits };
+    let durations: [(&str, &mut Duration); 5] = [
+        ("write_pause", &mut limits.write_pause),
+        ("lock_timeout", &mut limits.lock_timeout),
+        ("lock_budget", &mut limits.lock_budget),
+        ("snapshot_age", &mut limits.snapshot_age),
+        ("verify_max_age", &mut limits.verify_max_age),
+    ];
+    for (key, place) in durations {
+        let read =
+            table.get(key).and_then(|item| value::parsed(item, key, DURATION, parse_duration, findings));
+        if let Some(duration) = read {
+            *place = duration;
+        }
+    }
+    let memory =
+        table.get("memory").and_then(|item| value::parsed(item, "memory", SIZE, parse_size, findings));
+    limits.memory_bytes = memory.unwrap_or(limits.memory_bytes);
+    limits.jobs = table.get("jobs").and_then(|item| jobs(item, findings)).unwrap_or(limits.jobs);
+    check_order(table, &limits, findings);
+    limits
+}
+
+fn jobs(item: &Item, findings: &mut Findings<'_>) -> Option<usize> {
+    let Some(number) = item.as_integer() else {
+        value::wrong_type(item, "jobs", "a whole number", findings);
+        return None;
+    };
+    let key = keys::section("limits")?.keys.iter().find(|key| key.name == "jobs")?;
+    let Kind::Count { min, max } = key.kind else { return None };
+    if !(min..=max).contains(&number) {
+        findings
+            .report(ErrorCode::InvalidValue, &value::span(item), format!("`jobs` takes {min} to {max}"))
+            .label(format!("this is {number}"));
+        return None;
+    }
+    usize::try_from(number).ok()
+}
+
+fn check_order(table: &dyn TableLike, limits: &Limits, findings: &mut Findings<'_>) {
+    let written = table.get("lock_budget").or_else(|| table.get("lock_timeout"));
+    if let Some(item) = written.filter(|_| limits.lock_budget < limits.lock_timeout) {
+        findings
+            .report(
+                ErrorCode::Contradiction,
+                &value::span(item),
+                "`lock_budget` is shorter than `lock_timeout`",
+            )
+            .hint("the budget covers all attempts, the timeout a single one");
+    }
+}
+
+pub(crate) fn hooks(root: &dyn TableLike, findings: &mut Findings<'_>) -> Hooks {
+    let Some(table) = sections::single(root, "hooks", findings) else { return Hooks::default() };
+    let mut commands = |key: &str| -> Vec<String> {
+        let Some(item) = table.get(key) else { return Vec::new() };
+        value::texts(item, key, findings).into_iter().map(|command| command.value).collect()
+    };
+    Hooks { before_switch: commands("before_switch"), after_switch: commands("after_switch") }
+}

@@ -1,0 +1,189 @@
+//! The typed form of `cleave.toml`.
+
+use crate::{ConfigError, DatabaseName, ServiceName, Source, Spanned, TablePattern, UrlSource};
+use cleave_model::{Ident, QualifiedName};
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+/// A whole, checked file: every name in it resolves, no exact table name is claimed twice.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file's name in messages.
+    pub file: String,
+    /// The databases, in the order of the file.
+    pub databases: Vec<Database>,
+    /// The services, in the order of the file.
+    pub services: Vec<Service>,
+    /// What a run may take.
+    pub limits: Limits,
+    /// Commands around a switch.
+    pub hooks: Hooks,
+    /// What should be changed but stops nothing.
+    pub warnings: Vec<ConfigError>,
+}
+
+/// An entry of `[databases]`.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its name in the file, not on the server.
+    pub name: DatabaseName,
+    /// How Cleave reaches it.
+    pub url: UrlSource,
+    /// How the servers of other databases reach it, where that differs; for bridges.
+    pub url_from: BTreeMap<DatabaseName, UrlSource>,
+    /// Where the name stands.
+    pub span: crate::Span,
+}
+
+/// An entry of `[services]`: a live move's wish.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The service.
+    pub name: ServiceName,
+    /// Where the tables shall live.
+    pub home: Spanned<Home>,
+    /// The database that the tables come from (`from`, or the first of `[databases]`).
+    pub from: DatabaseName,
+    /// What it claims; resolve with [`crate::match_tables`].
+    pub tables: Vec<Spanned<TablePattern>>,
+    /// Role that owns the schema at the home; none: the role that Cleave connects as.
+    pub owner: Option<Spanned<Ident>>,
+    /// Schema in `from` for a read-only copy; none: no copy is kept.
+    pub copy: Option<Spanned<Home>>,
+    /// What the old names lead to after the switch.
+    pub bridge: Spanned<Bridge>,
+    /// What a change of structure between prepare and complete does.
+    pub on_ddl: OnDdl,
+    /// What Cleave may set as replica identity, by table.
+    pub identity: BTreeMap<QualifiedName, Spanned<IdentityChoice>>,
+    /// Where the service's name stands.
+    pub span: crate::Span,
+}
+
+/// `database/schema`: the system of record of a service's tables, or the place of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Home {
+    /// A name of `[databases]`.
+    pub database: DatabaseName,
+    /// A schema in it, case kept.
+    pub schema: Ident,
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.database, self.schema.as_str())
+    }
+}
+
+/// What an old name leads to after a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bridge {
+    /// Reads and writes go to the new home through `postgres_fdw`.
+    Forward,
+    /// Reads come from the copy, writes go to the new home.
+    Local,
+    /// Reads come from the copy, writes fail with an error that names the new home.
+    None,
+}
+
+impl Bridge {
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Local => "local",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happens when the structure of a moving table changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnDdl {
+    /// The stream stops with a problem that names the change.
+    #[default]
+    Stop,
+}
+
+/// A replica identity that Cleave may set on a table without a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityChoice {
+    /// `REPLICA IDENTITY FULL`.
+    Full,
+    /// `REPLICA IDENTITY USING INDEX` with this unique index.
+    Index(Ident),
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long writers may wait in a cutover; past it the cutover undoes itself.
+    pub write_pause: Duration,
+    /// How long one attempt at a lock may stand in a queue.
+    pub lock_timeout: Duration,
+    /// How long attempts at one lock go on altogether.
+    pub lock_budget: Duration,
+    /// How old the snapshot of a copy may get before a new one is taken.
+    pub snapshot_age: Duration,
+    /// How old a verification may be at a cutover.
+    pub verify_max_age: Duration,
+    /// Connections that copy or verify at once, per service.
+    pub jobs: usize,
+    /// Bytes of changes that Cleave holds in memory, per process.
+    pub memory_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            write_pause: Duration::from_millis(500),
+            lock_timeout: Duration::from_millis(100),
+            lock_budget: Duration::from_secs(600),
+            snapshot_age: Duration::from_secs(3600),
+            verify_max_age: Duration::from_secs(24 * 3600),
+            jobs: 4,
+            memory_bytes: 256 << 20,
+        }
+    }
+}
+
+/// `[hooks]`: shell commands, run in order; one that fails before a switch stops it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Before a cutover or rollback takes its first lock.
+    pub before_switch: Vec<String>,
+    /// After a cutover or rollback is done.
+    pub after_switch: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file's text. `file` is its name in messages. Returns every error found, not only the first.
+    pub fn parse(text: &str, file: &str) -> Result<Self, crate::ConfigErrors> {
+        crate::read::read(Source { file, text })
+    }
+
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
+    /// The database of that name.
+    pub fn database(&self, name: &DatabaseName) -> Option<&Database> {
+        self.databases.iter().find(|database| database.name == *name)
+    }
+}
+
+impl Service {
+    /// The schema that holds the old tables at the source after a switch: the copy's, or the retired one.
+    pub fn copy_schema(&self) -> Ident {
+        match &self.copy {
+            Some(copy) => copy.value.schema.clone(),
+            None => cleave_model::labels::retired_schema(&self.name),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every error: its code, its place, and the text a person reads.
+
+use cleave_config::{Config, Source, render};
+
+/// A file with two databases in front of `rest`; returns the drawn errors or warnings.
+fn check(rest: &str) -> String {
+    let text = format!(
+        "[databases]\nmonolith = {{ url = \"env:MONOLITH_URL\" }}\nproducts = {{ url = \"env:PRODUCTS_URL\" }}\n{rest}"
+    );
+    check_whole(&text)
+}
+
+fn check_whole(text: &str) -> String {
+    let source = Source { file: "cleave.toml", text };
+    let errors = match Config::parse(text, source.file) {
+        Ok(config) => config.warnings,
+        Err(errors) => errors.errors,
+    };
+    render(&errors, &source)
+}
+
+#[test]
+fn a_text_that_is_not_toml_shows_where_it_breaks() {
+    insta::assert_snapshot!(check_whole("[databases]\nmonolith = { url = \"env:A\n"));
+}
+
+#[test]
+fn an_unknown_key_is_an_error_with_the_nearest_known_key() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntable = [\"public.film\"]\nbrigde = \"forward\"\n\n[limit]\njobs = 1\n"
+    ));
+}
+
+#[test]
+fn an_empty_file_says_what_it_needs() {
+    insta::assert_snapshot!(check_whole(""));
+}
+
+#[test]
+fn values_of_the_wrong_type_are_all_shown_at_once() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = 3\ntables = \"public.film\"\n[limits]\njobs = \"many\"\nwrite_pause = 500\n"
+    ));
+}
+
+#[test]
+fn values_that_make_no_sense_say_what_would() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"films\"\ntables = [\"film\", \"public.\"]\nbridge = \"foward\"\n\
+         identity = { \"public.*\" = \"full\", \"public.a\" = \"key\" }\nowner = \"pg_me\"\n\
+         [limits]\njobs = 0\nwrite_pause = \"500\"\nmemory = \"2 giga\"\n"
+    ));
+}
+
+#[test]
+fn a_home_in_an_unknown_database_names_the_nearest_one() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"product/films\"\ntables = [\"public.film\"]\n"
+    ));
+}
+
+#[test]
+fn a_table_claimed_twice_names_both_services() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\n\
+         [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\", \"public.film\"]\n"
+    ));
+}
+
+#[test]
+fn a_bridge_that_reads_a_copy_needs_one() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\nbridge = \"local\"\n"
+    ));
+}
+
+#[test]
+fn a_lock_budget_shorter_than_one_attempt_is_a_contradiction() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\n[limits]\nlock_budget = \"50ms\"\n"
+    ));
+}
+
+#[test]
+fn keys_of_later_versions_are_known_but_not_available() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"monolith/films\"\ntables = [\"public.film\"]\nbridge = \"view\"\non_ddl = \"follow\"\n\
+         [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n\
+         [splits.address]\ntable = \"public.address\"\n[upgrade]\nfrom = \"monolith\"\n"
+    ));
+}
+
+#[test]
+fn a_password_in_the_file_warns_and_is_masked() {
+    let text = "[databases]\na = { url = \"postgres://me:secret@db/shop\" }\nb = { url = \"env:B\" }\n\
+                [services.s]\nhome = \"b/s\"\ntables = [\"public.t\"]\n";
+    assert!(Config::parse(text, "cleave.toml").is_ok());
+    insta::assert_snapshot!(check_whole(text));
+}
+
+#[test]
+fn an_unreadable_url_is_never_repeated() {
+    insta::assert_snapshot!(check_whole(
+        "[databases]\na = { url = \"postgre://me:secret@db/shop\" }\n[services]\n"
+    ));
+}
+
+#[test]
+fn names_that_cannot_become_slot_names_are_refused() {
+    insta::assert_snapshot!(check(
+        "[services.Film-Store]\nhome = \"products/films\"\ntables = [\"public.film\"]\n"
+    ));
+}
+
+#[test]
+fn marks_stand_under_text_with_wide_characters_and_tabs() {
+    insta::assert_snapshot!(check(
+        "[services.films]\n\thome = \"prodücts/films\"\ntables = [\"public.film\"]\n"
+    ));
+}
