@@ -1,0 +1,360 @@
+//! The replication connection (manual 55.4, "Streaming Replication Protocol"), which the driver does not have.
+//!
+//! - [`wire`]: frames; [`authentication`]: the start of a session; [`stream`]: what flows after `START_REPLICATION`.
+//! - This file: commands and their answers.
+
+mod authentication;
+mod stream;
+mod wire;
+
+pub use stream::{ReplicationReader, ReplicationStream, ReplicationWriter};
+
+use crate::{
+    Endpoint, PgError, ServerError,
+    session::startup_options,
+    transport::{self, Startup, Stream, Target, within},
+};
+use bytes::BytesMut;
+use cleave_model::{Lsn, quote_ident};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::{
+    backend::{DataRowBody, Message},
+    frontend,
+};
+use std::{fmt, time::Duration};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use wire::{Frame, FrameReader};
+
+/// Limit for a cancel request, and for the server's answer to it.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+/// First version with `transaction_timeout`.
+const TRANSACTION_TIMEOUT_SINCE: u32 = 17;
+
+/// Answer of `IDENTIFY_SYSTEM`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemIdentity {
+    /// Identifies the cluster.
+    pub system_identifier: u64,
+    /// Timeline in use.
+    pub timeline: u32,
+    /// End of the flushed log.
+    pub lsn: Lsn,
+    /// The database that this connection is bound to.
+    pub dbname: String,
+}
+
+/// Answer of `CREATE_REPLICATION_SLOT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotCreated {
+    /// Every transaction that commits after it is delivered; everything before it is in the snapshot.
+    pub consistent_point: Lsn,
+    /// Name for `set transaction snapshot`, valid until this connection's next command or end.
+    pub snapshot: Option<String>,
+}
+
+/// How long a slot lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotLifetime {
+    /// Until it is dropped.
+    Permanent,
+    /// Until this connection ends.
+    Temporary,
+}
+
+/// What becomes of the snapshot at the slot's consistent point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotSnapshot {
+    /// Exported for other sessions.
+    Export,
+    /// Not needed.
+    Discard,
+}
+
+/// A connection in replication mode, bound to the endpoint's database, that waits for commands.
+pub struct ReplicationSession {
+    reader: FrameReader<ReadHalf<Stream>>,
+    writer: WriteHalf<Stream>,
+    target: Target,
+    key: BackendKey,
+    encrypted: bool,
+    /// True from sending a command to the end of its answer: a future dropped in between leaves the connection
+    /// unusable.
+    busy: bool,
+}
+
+/// `BackendKeyData`.
+#[derive(Clone, Copy, Default)]
+struct BackendKey {
+    pid: i32,
+    secret: i32,
+}
+
+/// Opens a replication connection with `replication=database`; `application_name` becomes `cleave <purpose>`. The
+/// settings that change how values read as text are pinned, as the output plugin prints values with them.
+///
+/// # Errors
+/// Every kind of [`PgError`] that concerns connecting.
+pub async fn connect_replication(endpoint: &Endpoint, purpose: &str) -> Result<ReplicationSession, PgError> {
+    transport::connect(endpoint, &ReplicationStartup { purpose }).await
+}
+
+struct ReplicationStartup<'a> {
+    purpose: &'a str,
+}
+
+impl Startup for ReplicationStartup<'_> {
+    type Session = ReplicationSession;
+
+    async fn start(&self, stream: Stream, target: &Target) -> Result<ReplicationSession, PgError> {
+        let encrypted = stream.is_encrypted();
+        let binding = stream.channel_binding().map(<[u8]>::to_vec);
+        let (reader, mut writer) = tokio::io::split(stream);
+        let mut reader = FrameReader::new(reader);
+        let endpoint = &target.endpoint;
+        let options = startup_options(endpoint.config.get_options());
+        let application_name = format!("cleave {}", self.purpose);
+        let parameters = [
+            ("client_encoding", "UTF8"),
+            ("user", endpoint.user()),
+            ("database", endpoint.dbname()),
+            ("replication", "database"),
+            ("application_name", &application_name),
+            ("options", &options),
+        ];
+        let what = format!("connecting to {}", target.server);
+        let mut message = BytesMut::new();
+        frontend::startup_message(parameters, &mut message)
+            .map_err(|error| PgError::protocol(&what, error.to_string()))?;
+        writer.write_all(&message).await.map_err(|error| PgError::lost(&what, error.to_string()))?;
+        authentication::authenticate(&mut reader, &mut writer, target, binding).await?;
+        let ready = authentication::wait_until_ready(&mut reader, target).await?;
+        let target = target.clone();
+        let mut session =
+            ReplicationSession { reader, writer, target, key: ready.key, encrypted, busy: false };
+        if ready.major_version >= TRANSACTION_TIMEOUT_SINCE {
+            // Would end the transaction that keeps an exported snapshot alive. Older servers refuse it at startup.
+            session.command("set transaction_timeout = 0", &what).await?;
+        }
+        Ok(session)
+    }
+}
+
+impl ReplicationSession {
+    /// The walsender's process at the server.
+    pub fn backend_pid(&self) -> i32 {
+        self.key.pid
+    }
+
+    /// True if the connection goes over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// `IDENTIFY_SYSTEM`.
+    ///
+    /// # Errors
+    /// The connection is lost, or the answer is not as the manual says.
+    pub async fn identify_system(&mut self) -> Result<SystemIdentity, PgError> {
+        let what = "identifying the system";
+        let row = self.one_row("IDENTIFY_SYSTEM", what).await?;
+        let text = |at: usize| row.get(at).cloned().flatten();
+        let parsed = || {
+            Some(SystemIdentity {
+                system_identifier: text(0)?.parse().ok()?,
+                timeline: text(1)?.parse().ok()?,
+                lsn: text(2)?.parse().ok()?,
+                dbname: text(3)?,
+            })
+        };
+        parsed().ok_or_else(|| PgError::protocol(what, "a column is missing or not as documented"))
+    }
+
+    /// `CREATE_REPLICATION_SLOT name [TEMPORARY] LOGICAL pgoutput`. The server waits for every transaction that has
+    /// an id, in any database, and for those that get one while it waits; past `limit` the command is cancelled and
+    /// leaves no slot.
+    ///
+    /// # Errors
+    /// [`PgError::Timeout`] past the limit; no slot is free (53400), the name is taken (42710), `wal_level` (55000).
+    pub async fn create_slot(
+        &mut self,
+        name: &str,
+        lifetime: SlotLifetime,
+        snapshot: SlotSnapshot,
+        limit: Duration,
+    ) -> Result<SlotCreated, PgError> {
+        let what = format!("creating the slot {name}");
+        let temporary = if lifetime == SlotLifetime::Temporary { " TEMPORARY" } else { "" };
+        let export = if snapshot == SlotSnapshot::Export { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
+        // The syntax of 14, which 15 to 18 still take.
+        let name = quote_ident(name);
+        let sql = format!("CREATE_REPLICATION_SLOT {name}{temporary} LOGICAL pgoutput {export}");
+        let row = self.one_row_within(&sql, &what, limit).await?;
+        let text = |at: usize| row.get(at).cloned().flatten();
+        let consistent_point = text(1).and_then(|lsn| lsn.parse().ok());
+        let consistent_point =
+            consistent_point.ok_or_else(|| PgError::protocol(&what, "the consistent point is missing"))?;
+        Ok(SlotCreated { consistent_point, snapshot: text(2).filter(|snapshot| !snapshot.is_empty()) })
+    }
+
+    /// `DROP_REPLICATION_SLOT name WAIT`: waits until nobody uses it.
+    ///
+    /// # Errors
+    /// There is no such slot (42704).
+    pub async fn drop_slot(&mut self, name: &str) -> Result<(), PgError> {
+        let sql = format!("DROP_REPLICATION_SLOT {} WAIT", quote_ident(name));
+        self.command(&sql, &format!("dropping the slot {name}")).await.map(drop)
+    }
+
+    /// `START_REPLICATION SLOT name LOGICAL lsn (options)`. The server starts at the later of `start` and the slot's
+    /// confirmed position.
+    ///
+    /// # Errors
+    /// No such slot, the slot is in use (55006), an option or publication is unknown.
+    pub async fn start_replication(
+        mut self,
+        slot: &str,
+        start: Lsn,
+        options: &[(&str, &str)],
+    ) -> Result<ReplicationStream, PgError> {
+        let what = format!("starting to read the slot {slot}");
+        let mut sql = format!("START_REPLICATION SLOT {} LOGICAL {start}", quote_ident(slot));
+        if !options.is_empty() {
+            let options: Vec<String> = options
+                .iter()
+                .map(|(name, value)| format!("{} {}", quote_ident(name), literal(value)))
+                .collect();
+            sql.push_str(&format!(" ({})", options.join(", ")));
+        }
+        self.send(&sql, &what).await?;
+        loop {
+            match self.receive(&what).await? {
+                Frame::CopyBoth => break,
+                Frame::Message(Message::ErrorResponse(body)) => {
+                    return Err(PgError::from_server(&what, ServerError::from_fields(body.fields())));
+                }
+                Frame::Message(Message::NoticeResponse(_) | Message::ParameterStatus(_)) => {}
+                Frame::Message(_) | Frame::CopyData(_) => return Err(unexpected(&what)),
+            }
+        }
+        Ok(ReplicationStream::new(self.reader, self.writer, slot, self.key.pid))
+    }
+
+    /// Asks the server to stop the command that is running.
+    async fn cancel(&self) -> Result<(), PgError> {
+        let what = format!("sending a cancel request to {}", self.target.server);
+        within(CANCEL_LIMIT, &what, async {
+            let mut stream = self.target.open().await?;
+            let mut message = BytesMut::new();
+            frontend::cancel_request(self.key.pid, self.key.secret, &mut message);
+            let sent = async {
+                stream.write_all(&message).await?;
+                stream.shutdown().await
+            };
+            sent.await.map_err(|error| PgError::lost(&what, error.to_string()))
+        })
+        .await
+    }
+
+    async fn one_row(&mut self, sql: &str, what: &str) -> Result<Vec<Option<String>>, PgError> {
+        let rows = self.command(sql, what).await?;
+        rows.into_iter().next().ok_or_else(|| PgError::protocol(what, "the answer has no row"))
+    }
+
+    async fn one_row_within(
+        &mut self,
+        sql: &str,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Vec<Option<String>>, PgError> {
+        self.send(sql, what).await?;
+        // `answer` can be dropped and called again: frames stay in the reader, rows come once at the end.
+        let rows = match within(limit, what, self.answer(what)).await {
+            Err(PgError::Timeout { what, limit_ms }) if self.busy => {
+                self.cancel().await?;
+                match within(CANCEL_LIMIT, &what, self.answer(&what)).await {
+                    Err(error) if error.is_canceled() => Err(PgError::Timeout { what, limit_ms }),
+                    // It was done at that very moment.
+                    other => other,
+                }
+            }
+            done => done,
+        }?;
+        rows.into_iter().next().ok_or_else(|| PgError::protocol(what, "the answer has no row"))
+    }
+
+    async fn command(&mut self, sql: &str, what: &str) -> Result<Vec<Vec<Option<String>>>, PgError> {
+        self.send(sql, what).await?;
+        self.answer(what).await
+    }
+
+    async fn send(&mut self, sql: &str, what: &str) -> Result<(), PgError> {
+        if std::mem::replace(&mut self.busy, true) {
+            return Err(PgError::protocol(what, "an earlier command on this connection was abandoned"));
+        }
+        let mut message = BytesMut::new();
+        frontend::query(sql, &mut message).map_err(|error| PgError::protocol(what, error.to_string()))?;
+        let sent = async {
+            self.writer.write_all(&message).await?;
+            self.writer.flush().await
+        };
+        sent.await.map_err(|error| PgError::lost(what, error.to_string()))
+    }
+
+    async fn receive(&mut self, what: &str) -> Result<Frame, PgError> {
+        self.reader.next(what).await?.ok_or_else(|| PgError::lost(what, "the server closed the connection"))
+    }
+
+    /// Reads to `ReadyForQuery`.
+    async fn answer(&mut self, what: &str) -> Result<Vec<Vec<Option<String>>>, PgError> {
+        let (mut rows, mut failure) = (Vec::new(), None);
+        loop {
+            match self.receive(what).await? {
+                Frame::Message(Message::DataRow(body)) => rows.push(columns(&body, what)?),
+                Frame::Message(Message::ErrorResponse(body)) => {
+                    let error = ServerError::from_fields(body.fields());
+                    let ends_session = error.ends_session();
+                    failure = Some(PgError::from_server(what, error));
+                    if ends_session {
+                        break;
+                    }
+                }
+                Frame::Message(Message::ReadyForQuery(_)) => {
+                    self.busy = false;
+                    break;
+                }
+                Frame::Message(
+                    Message::RowDescription(_)
+                    | Message::CommandComplete(_)
+                    | Message::EmptyQueryResponse
+                    | Message::NoticeResponse(_)
+                    | Message::ParameterStatus(_),
+                ) => {}
+                Frame::Message(_) | Frame::CopyBoth | Frame::CopyData(_) => return Err(unexpected(what)),
+            }
+        }
+        failure.map_or(Ok(rows), Err)
+    }
+}
+
+impl fmt::Debug for ReplicationSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = &self.target.endpoint;
+        f.debug_struct("ReplicationSession").field("endpoint", endpoint).field("pid", &self.key.pid).finish()
+    }
+}
+
+fn unexpected(what: &str) -> PgError {
+    PgError::protocol(what, "a message that has no place there")
+}
+
+fn columns(body: &DataRowBody, what: &str) -> Result<Vec<Option<String>>, PgError> {
+    let text = |range: Option<std::ops::Range<usize>>| {
+        Ok(range.map(|range| String::from_utf8_lossy(&body.buffer()[range]).into_owned()))
+    };
+    body.ranges().map(text).collect().map_err(|error| PgError::protocol(what, error.to_string()))
+}
+
+/// A string constant of the replication grammar: it has no escape but the doubled quote.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
