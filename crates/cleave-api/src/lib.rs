@@ -1,1 +1,43 @@
-//! cleave-api
+//! The public contract: what Cleave prints as JSON, the events it reports, and its exit codes.
+//!
+//! Values here are what scripts and dashboards may rely on; every other type of the workspace may change at will. Only
+//! this crate derives `Serialize` for the outside. Readers must ignore fields they do not know; a change that breaks
+//! them raises the major number in [`CONTRACT_VERSION`].
+//!
+//! Conventions: times are RFC 3339 texts in UTC, durations end in `_ms`, sizes in `_bytes`; enums are lower-case words.
+//! No value here holds a row's values (but keys in a [`Difference`]) or a password.
+//!
+//! Pure: no I/O, no clock.
+
+mod change;
+mod config;
+mod cutover;
+mod demo;
+mod doctor;
+mod envelope;
+mod event;
+mod exit;
+mod history;
+mod plan;
+mod problem;
+mod status;
+mod verify;
+
+pub use change::ChangeReport;
+pub use config::{ConfigReport, ConfiguredService, Explanation};
+pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
+pub use demo::{DemoReport, PauseSummary};
+pub use doctor::{DoctorReport, Finding};
+pub use envelope::{CONTRACT_VERSION, Output, Report};
+pub use event::Event;
+pub use exit::ExitCode;
+pub use history::{History, HistoryEntry, HistoryEvent};
+pub use plan::{
+    ChangeSide, Crossing, CrossingKind, Gate, LockUse, MissingRole, PlanReport, PlanStep, PlannedTable,
+};
+pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
+pub use status::{
+    CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
+    VerificationState, VerificationStatus, WalStatus,
+};
+pub use verify::{Difference, DifferenceKind, TableVerdict, VerifyReport};

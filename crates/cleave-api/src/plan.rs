@@ -1,0 +1,178 @@
+//! `cleave plan`.
+
+use crate::{Problem, Report};
+use serde::Serialize;
+
+/// What a move will do, before the first byte.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// The service.
+    pub service: String,
+    /// The database that has the tables now.
+    pub source: String,
+    /// The wanted home, `database/schema`.
+    pub home: String,
+    /// Identifies this very plan; `apply` refuses once the databases differ from it.
+    pub fingerprint: String,
+    /// The tables that move.
+    pub tables: Vec<PlannedTable>,
+    /// What crosses the boundary between moved and staying objects.
+    pub crossings: Vec<Crossing>,
+    /// Roles that the target lacks.
+    pub missing_roles: Vec<MissingRole>,
+    /// What will be done, in order.
+    pub steps: Vec<PlanStep>,
+    /// Locks that will be taken.
+    pub locks: Vec<LockUse>,
+    /// How long writers are expected to wait at the switch.
+    pub expected_pause_ms: Option<u64>,
+    /// How long they may wait.
+    pub write_pause_ms: u64,
+    /// What was checked.
+    pub gates: Vec<Gate>,
+    /// Why the move cannot be done, by object. Empty: it can.
+    pub refusals: Vec<Problem>,
+}
+
+impl Report for PlanReport {
+    const KIND: &'static str = "plan";
+}
+
+impl Report for Vec<PlanReport> {
+    const KIND: &'static str = "plan";
+}
+
+/// A table that moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedTable {
+    /// Its name at the source: `public.film`.
+    pub name: String,
+    /// Its name at the new home.
+    pub target: String,
+    /// Rows, as the statistics have it.
+    pub rows: u64,
+    /// Size with TOAST, without indexes.
+    pub bytes: u64,
+    /// What identifies a row: `primary key (film_id)`, `full row`.
+    pub identity: String,
+}
+
+/// Something that connects what moves with what stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Crossing {
+    /// What it is.
+    pub kind: CrossingKind,
+    /// Its name.
+    pub object: String,
+    /// What becomes of it.
+    pub fate: String,
+}
+
+/// Kinds of crossings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CrossingKind {
+    /// A foreign key from or to a table that stays.
+    ForeignKey,
+    /// A view over moved tables.
+    View,
+    /// A materialized view over moved tables.
+    MaterializedView,
+    /// A function that names moved tables.
+    Function,
+    /// A trigger on a moved table.
+    Trigger,
+    /// A sequence that both sides use.
+    Sequence,
+    /// A statement seen in the workload.
+    Statement,
+}
+
+impl CrossingKind {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ForeignKey => "foreign key",
+            Self::View => "view",
+            Self::MaterializedView => "materialized view",
+            Self::Function => "function",
+            Self::Trigger => "trigger",
+            Self::Sequence => "sequence",
+            Self::Statement => "statement",
+        }
+    }
+}
+
+/// A role that must exist at the target first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissingRole {
+    /// The role.
+    pub role: String,
+    /// The database whose server lacks it.
+    pub database: String,
+    /// Why it is needed.
+    pub reason: String,
+    /// The statement that makes it.
+    pub sql: String,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanStep {
+    /// Its name in the journal.
+    pub name: String,
+    /// What it does, in a line.
+    pub summary: String,
+    /// Where.
+    pub side: ChangeSide,
+    /// Its statements, where they are known beforehand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sql: Vec<String>,
+}
+
+/// Which database a step changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeSide {
+    /// Where the tables come from.
+    Source,
+    /// The new home.
+    Target,
+    /// Both.
+    Both,
+}
+
+impl ChangeSide {
+    /// The word in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// A lock that a step takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LockUse {
+    /// The database.
+    pub database: String,
+    /// The relation.
+    pub object: String,
+    /// `ACCESS EXCLUSIVE`, as in the manual, section 13.3.
+    pub mode: String,
+    /// The step that takes it.
+    pub step: String,
+}
+
+/// A check that must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// Its name.
+    pub name: String,
+    /// True if it holds.
+    pub holds: bool,
+    /// What was seen and what is needed.
+    pub seen: String,
+}

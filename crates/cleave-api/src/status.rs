@@ -1,0 +1,211 @@
+//! `cleave status`.
+
+use crate::{Problem, Report};
+use serde::Serialize;
+
+/// Where every service stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// The services, in the order of the file.
+    pub services: Vec<ServiceStatus>,
+    /// Who holds the lease; null if nobody runs the streams.
+    pub engine: Option<String>,
+}
+
+impl Report for StatusReport {
+    const KIND: &'static str = "status";
+}
+
+/// Where one service stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceStatus {
+    /// The service.
+    pub name: String,
+    /// How far its move is.
+    pub state: ServiceState,
+    /// True if its streams were told to stand still.
+    pub paused: bool,
+    /// The database that accepts its writes now.
+    pub home: String,
+    /// The database and schema that cleave.toml wants: `products/films`.
+    pub wanted: String,
+    /// Raised by one at each switch.
+    pub epoch: i64,
+    /// Its streams.
+    pub streams: Vec<StreamStatus>,
+    /// The copy; null before it begins.
+    pub copy: Option<CopyProgress>,
+    /// What is known about the equality of the two sides.
+    pub verification: VerificationStatus,
+    /// What stands in the way.
+    pub problems: Vec<Problem>,
+}
+
+/// The life of a live move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceState {
+    /// In cleave.toml, nothing done yet.
+    Planned,
+    /// Schema, slot and publication are made.
+    Prepared,
+    /// Rows are being read.
+    Copying,
+    /// Changes are applied as they commit.
+    Following,
+    /// The new home accepts writes; the way back is open.
+    Switched,
+    /// The way back is being removed.
+    Completing,
+    /// Nothing is left to do.
+    Done,
+    /// A problem stopped it.
+    Stopped,
+}
+
+impl ServiceState {
+    /// The word in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Prepared => "prepared",
+            Self::Copying => "copying",
+            Self::Following => "following",
+            Self::Switched => "switched",
+            Self::Completing => "completing",
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One slot and what is done with its changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StreamStatus {
+    /// Which way it flows.
+    pub direction: StreamDirection,
+    /// The database it reads.
+    pub source: String,
+    /// The database it writes.
+    pub target: String,
+    /// True if its source is the service's home.
+    pub armed: bool,
+    /// True if a process runs it now.
+    pub running: bool,
+    /// The replication slot.
+    pub slot: String,
+    /// What the source says of the slot's log.
+    pub wal_status: WalStatus,
+    /// Log that the slot keeps on the source.
+    pub retained_bytes: Option<u64>,
+    /// Log between the source's end and the position.
+    pub lag_bytes: Option<u64>,
+    /// Age of the oldest change not yet applied; null if unknown.
+    pub lag_ms: Option<u64>,
+    /// End of the last applied transaction: `16/B374D848`.
+    pub position: Option<String>,
+    /// Source transactions applied since the stream began.
+    pub applied_transactions: u64,
+}
+
+/// Which way a stream flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamDirection {
+    /// From the old home to the new one.
+    Forward,
+    /// From the new home to the old one.
+    Back,
+}
+
+impl From<cleave_model::Direction> for StreamDirection {
+    fn from(direction: cleave_model::Direction) -> Self {
+        match direction {
+            cleave_model::Direction::Forward => Self::Forward,
+            cleave_model::Direction::Back => Self::Back,
+        }
+    }
+}
+
+/// `wal_status` of `pg_replication_slots` (manual, section 53.20), and what is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WalStatus {
+    /// Within `max_wal_size`.
+    Reserved,
+    /// Beyond it, but kept for the slot.
+    Extended,
+    /// May be removed at the next checkpoint.
+    Unreserved,
+    /// Removed: the slot is of no use any more.
+    Lost,
+    /// The slot does not exist.
+    Missing,
+    /// The source could not be asked.
+    Unknown,
+}
+
+/// How much of a copy is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CopyProgress {
+    /// Tables done.
+    pub tables_done: u64,
+    /// Tables in all.
+    pub tables: u64,
+    /// Rows copied so far.
+    pub rows: u64,
+    /// Bytes copied so far.
+    pub bytes: u64,
+    /// Bytes expected in all, estimated from the sizes of the tables.
+    pub bytes_total: Option<u64>,
+    /// Bytes per second, lately.
+    pub rate_bytes: Option<u64>,
+    /// Time left at this rate.
+    pub eta_ms: Option<u64>,
+    /// Time since the copy began.
+    pub elapsed_ms: Option<u64>,
+}
+
+/// What is known about the equality of the two sides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerificationStatus {
+    /// In one word.
+    pub state: VerificationState,
+    /// When the last one ended.
+    pub at: Option<String>,
+    /// How long ago that was.
+    pub age_ms: Option<u64>,
+    /// Rows compared.
+    pub rows: u64,
+    /// Differences found.
+    pub differences: u64,
+}
+
+/// The state of a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerificationState {
+    /// Never done.
+    None,
+    /// Equal, and recent enough.
+    Clean,
+    /// Some rows changed too often to be compared.
+    Unproven,
+    /// Equal once, but older than `verify_max_age`, or of another structure, slot or timeline.
+    Stale,
+    /// The sides differ.
+    Different,
+}
+
+impl VerificationState {
+    /// The word in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Clean => "clean",
+            Self::Unproven => "unproven",
+            Self::Stale => "stale",
+            Self::Different => "different",
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `cleave verify`.
+
+use crate::{Report, VerificationState};
+use serde::Serialize;
+
+/// The comparison of the two sides of a service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// The service.
+    pub service: String,
+    /// The result in one word.
+    pub state: VerificationState,
+    /// When it ended.
+    pub at: String,
+    /// How long it took.
+    pub elapsed_ms: u64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Per table.
+    pub tables: Vec<TableVerdict>,
+    /// The differences, up to a limit; [`TableVerdict::differences`] counts all.
+    pub differences: Vec<Difference>,
+}
+
+impl Report for VerifyReport {
+    const KIND: &'static str = "verify";
+}
+
+/// The comparison of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableVerdict {
+    /// The table, by its name at the home.
+    pub table: String,
+    /// Rows compared.
+    pub rows: u64,
+    /// Rows that looked different at first and were compared again by key.
+    pub rechecked: u64,
+    /// Rows that changed too often to be compared.
+    pub unproven: u64,
+    /// Rows that differ.
+    pub differences: u64,
+}
+
+/// One row that is not the same on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The table.
+    pub table: String,
+    /// The row's key, column by column, as text.
+    pub key: Vec<(String, String)>,
+    /// How it differs.
+    pub kind: DifferenceKind,
+    /// The columns that differ, for [`DifferenceKind::Changed`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+}
+
+/// How a row differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DifferenceKind {
+    /// At the home only.
+    Missing,
+    /// At the other side only.
+    Extra,
+    /// On both sides, with other values.
+    Changed,
+}
+
+impl DifferenceKind {
+    /// The word in JSON and text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Changed => "changed",
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One snapshot per report.
+
+use cleave_api::*;
+use serde::Serialize;
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap()
+}
+
+fn verify_next() -> NextStep {
+    NextStep::cleave(["verify", "films"], "verification is 26 h old", Risk::Read)
+}
+
+#[test]
+fn a_status_with_a_stream_and_a_copy() {
+    let stream = StreamStatus {
+        direction: StreamDirection::Forward,
+        source: "monolith".into(),
+        target: "products".into(),
+        armed: true,
+        running: true,
+        slot: "cleave_films_forward_1".into(),
+        wal_status: WalStatus::Reserved,
+        retained_bytes: Some(22_000_000),
+        lag_bytes: Some(1_200),
+        lag_ms: Some(300),
+        position: Some("16/B374D848".into()),
+        applied_transactions: 840,
+    };
+    let service = ServiceStatus {
+        name: "films".into(),
+        state: ServiceState::Following,
+        paused: false,
+        home: "monolith".into(),
+        wanted: "products/films".into(),
+        epoch: 0,
+        streams: vec![stream],
+        copy: Some(CopyProgress {
+            tables_done: 2,
+            tables: 6,
+            rows: 1000,
+            bytes: 64_000,
+            ..Default::default()
+        }),
+        verification: VerificationStatus {
+            state: VerificationState::Stale,
+            at: Some("2026-11-22T09:00:00Z".into()),
+            age_ms: Some(93_600_000),
+            rows: 1000,
+            differences: 0,
+        },
+        problems: vec![],
+    };
+    let status = StatusReport { services: vec![service], engine: Some("cleave run on host-a".into()) };
+    insta::assert_snapshot!(json(&Output::new(status).with_next([verify_next()])));
+}
+
+#[test]
+fn a_plan_with_every_part() {
+    let plan = PlanReport {
+        service: "films".into(),
+        source: "monolith".into(),
+        home: "products/films".into(),
+        fingerprint: "7f3a".into(),
+        tables: vec![PlannedTable {
+            name: "public.film".into(),
+            target: "films.film".into(),
+            rows: 1000,
+            bytes: 450_560,
+            identity: "primary key (film_id)".into(),
+        }],
+        crossings: vec![Crossing {
+            kind: CrossingKind::ForeignKey,
+            object: "public.inventory.inventory_film_id_fkey".into(),
+            fate: "becomes a watched reference".into(),
+        }],
+        missing_roles: vec![MissingRole {
+            role: "films_svc".into(),
+            database: "products".into(),
+            reason: "owns the schema films".into(),
+            sql: "create role \"films_svc\" login".into(),
+        }],
+        steps: vec![PlanStep {
+            name: "schema".into(),
+            summary: "make schema films and its tables with keys only".into(),
+            side: ChangeSide::Target,
+            sql: vec!["create schema \"films\"".into()],
+        }],
+        locks: vec![LockUse {
+            database: "monolith".into(),
+            object: "public.film".into(),
+            mode: "ACCESS EXCLUSIVE".into(),
+            step: "fence".into(),
+        }],
+        expected_pause_ms: Some(120),
+        write_pause_ms: 500,
+        gates: vec![Gate { name: "slots".into(), holds: true, seen: "8 of 10 free, 2 needed".into() }],
+        refusals: vec![
+            Problem::error("C0204", "`public.log` has no key that identifies a row")
+                .about("public.log")
+                .hint("add a primary key"),
+        ],
+    };
+    insta::assert_snapshot!(json(&Output::new(plan)));
+}
+
+#[test]
+fn a_verification_with_a_difference() {
+    let report = VerifyReport {
+        service: "films".into(),
+        state: VerificationState::Different,
+        at: "2026-11-22T09:00:00Z".into(),
+        elapsed_ms: 812,
+        rows: 1000,
+        tables: vec![TableVerdict {
+            table: "films.film".into(),
+            rows: 1000,
+            rechecked: 3,
+            unproven: 0,
+            differences: 1,
+        }],
+        differences: vec![Difference {
+            table: "films.film".into(),
+            key: vec![("film_id".into(), "17".into())],
+            kind: DifferenceKind::Changed,
+            columns: vec!["title".into()],
+        }],
+    };
+    insta::assert_snapshot!(json(&Output::new(report)));
+}
+
+#[test]
+fn a_cutover_with_its_steps() {
+    let report = CutoverReport {
+        service: "films".into(),
+        direction: SwitchDirection::Cutover,
+        outcome: CutoverOutcome::Switched,
+        pause_ms: 236,
+        budget_ms: 500,
+        steps: vec![StepTime { name: "fence".into(), ms: 12 }, StepTime { name: "drain".into(), ms: 41 }],
+        epoch: 1,
+        home: "products".into(),
+        reason: None,
+    };
+    let undo = NextStep::cleave(["rollback", "films"], "any time before complete", Risk::Reversible);
+    insta::assert_snapshot!(json(&Output::new(report).with_next([undo])));
+}
+
+#[test]
+fn a_history_entry() {
+    let entry = HistoryEntry {
+        id: 7,
+        at: "2026-11-22T09:00:00Z".into(),
+        database: "monolith".into(),
+        service: "films".into(),
+        move_id: 1,
+        step: "slot".into(),
+        event: HistoryEvent::Done,
+        detail: serde_json::json!({ "consistent_point": "0/1A2B3C8" }),
+    };
+    insta::assert_snapshot!(json(&Output::new(History { entries: vec![entry] })));
+}
+
+#[test]
+fn a_doctors_finding() {
+    let finding = Finding {
+        code: "C0801".into(),
+        severity: Severity::Error,
+        database: "monolith".into(),
+        object: Some("wal_level".into()),
+        seen: "wal_level is replica".into(),
+        why: "changes cannot be decoded".into(),
+        fix_sql: Some("alter system set wal_level = logical".into()),
+    };
+    insta::assert_snapshot!(json(&Output::new(DoctorReport { findings: vec![finding], checks: 14 })));
+}
+
+#[test]
+fn a_demonstrations_proof_has_the_documented_keys() {
+    let report = DemoReport {
+        acknowledged: 40_000,
+        found: 40_000,
+        rounds: 3,
+        pause_ms: PauseSummary { p50: 80, p95: 120, max: 120 },
+        rows_moved: 1_000_000,
+        seconds: 61.5,
+        ..Default::default()
+    };
+    assert!(report.holds());
+    insta::assert_snapshot!(json(&report));
+}
+
+#[test]
+fn a_failure_before_there_was_a_report() {
+    let span = SourceSpan {
+        file: "cleave.toml".into(),
+        line: 7,
+        column: 1,
+        length: 6,
+        text: "brigde = \"forward\"".into(),
+        label: String::new(),
+    };
+    let problem = Problem::error("C0002", "[services.films] has no key `brigde`")
+        .hint("did you mean `bridge`?")
+        .at(span)
+        .exit(ExitCode::Usage);
+    insta::assert_snapshot!(json(&Output::failed(vec![problem])));
+}
+
+#[test]
+fn events_are_one_json_line_each() {
+    let service = || "films".to_owned();
+    let events = [
+        Event::StepStarted { service: service(), step: "slot".into(), summary: "make the slot".into() },
+        Event::StepFinished {
+            service: service(),
+            step: "slot".into(),
+            summary: "made".into(),
+            elapsed_ms: 41,
+        },
+        Event::CopyProgress {
+            service: service(),
+            table: Some("public.film".into()),
+            progress: CopyProgress { tables: 6, rate_bytes: Some(212_000_000), ..Default::default() },
+        },
+        Event::Progress {
+            service: service(),
+            what: "verify".into(),
+            done: 10,
+            total: Some(100),
+            unit: "rows".into(),
+        },
+        Event::Note { service: None, message: "waiting for an old transaction".into() },
+        Event::Problem { service: Some(service()), problem: Problem::warning("C0501", "the target is slow") },
+        Event::Next { next: verify_next() },
+    ];
+    let lines: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn exit_codes_are_the_documented_numbers() {
+    let codes: Vec<u8> = ExitCode::ALL.iter().map(|code| code.code()).collect();
+    assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 70, 130]);
+}
+
+#[test]
+fn what_a_change_left_behind() {
+    let report = ChangeReport {
+        service: "films".into(),
+        verb: "complete".into(),
+        dry_run: false,
+        state: ServiceState::Done,
+        home: "products".into(),
+        epoch: 1,
+        done: vec!["dropped slot cleave_films_back_1".into()],
+    };
+    insta::assert_snapshot!(json(&Output::new(report)));
+}
