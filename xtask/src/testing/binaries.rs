@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
+use super::inputs::Inputs;
 use crate::command::{capture, cargo, root};
 use crate::error::Error;
 
@@ -26,6 +28,12 @@ enum Kind {
 }
 
 impl Binary {
+    /// Whether its result depends on more than its own code: examples on every crate, integration tests on the
+    /// programs that they start and the inputs that they find.
+    fn reaches_beyond_itself(&self) -> bool {
+        matches!(self.kind, Kind::Documentation) || self.name.contains("::")
+    }
+
     /// The command that runs it, as cargo would.
     pub(crate) fn command(&self) -> Command {
         match &self.kind {
@@ -40,21 +48,34 @@ impl Binary {
 }
 
 /// Builds all tests and lists them, the documentation's examples last.
-pub(crate) fn build_and_list() -> Result<Vec<Binary>, Error> {
+pub(crate) fn build_and_list(inputs: &Inputs) -> Result<Vec<Binary>, Error> {
     const MESSAGES: &str = "--message-format=json-render-diagnostics";
     let output = capture(cargo(&["test", "--workspace", "--quiet", "--no-run", MESSAGES]))?;
     let mut binaries = Vec::new();
+    let mut stamps = vec![inputs.stamp().to_owned()];
     for line in String::from_utf8_lossy(&output).lines() {
         let message: Value = serde_json::from_str(line)
             .map_err(|source| Error::Output { command: format!("cargo test --no-run {MESSAGES}"), source })?;
         if let Some((name, path, folder)) = test_executable(&message) {
             let stamp = stamp(&path)?;
+            stamps.push(stamp.clone());
             binaries.push(Binary { name, stamp, kind: Kind::Executable { path, folder } });
+        } else if let Some(program) = message["executable"].as_str() {
+            stamps.push(stamp(Path::new(program))?);
         }
     }
     binaries.sort_by(|a, b| a.name.cmp(&b.name));
-    let stamp = binaries.iter().map(|binary| binary.stamp.as_str()).collect::<Vec<_>>().join(" ");
-    binaries.push(Binary { name: "documentation".to_owned(), stamp, kind: Kind::Documentation });
+    binaries.push(Binary {
+        name: "documentation".to_owned(),
+        stamp: String::new(),
+        kind: Kind::Documentation,
+    });
+    // Cargo announces in the order in which it finishes.
+    stamps.sort();
+    let everything = digest(&stamps.concat());
+    for binary in binaries.iter_mut().filter(|binary| binary.reaches_beyond_itself()) {
+        binary.stamp.clone_from(&everything);
+    }
     Ok(binaries)
 }
 
@@ -75,13 +96,18 @@ fn test_executable(message: &Value) -> Option<(String, PathBuf, PathBuf)> {
     Some((name, executable, folder))
 }
 
-/// Length and time of writing: cargo leaves an executable alone while nothing under it changes.
+/// Path, length and time of writing: cargo leaves an executable alone while nothing under it changes.
 fn stamp(path: &Path) -> Result<String, Error> {
     let data = std::fs::metadata(path).map_err(Error::file("read", path))?;
     let modified = data.modified().map_err(Error::file("read", path))?;
     let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
     let path = path.strip_prefix(root()).unwrap_or(path);
-    Ok(format!("{} {} {}", path.display(), data.len(), since.as_nanos()))
+    Ok(format!("{} {} {} ", path.display(), data.len(), since.as_nanos()))
+}
+
+/// Short, and the same for the same text.
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

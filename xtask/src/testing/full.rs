@@ -27,7 +27,7 @@ pub(crate) fn full() -> Result<ExitCode, Error> {
     let state = folder.join("state.json");
 
     note("Building the tests");
-    let binaries = build_and_list()?;
+    let binaries = build_and_list(&inputs)?;
     let mut results = load(&state);
     results.retain(|name, result| binaries.iter().any(|b| b.name == *name && result.stands_for(b)));
     let kept = results.len();

@@ -38,6 +38,11 @@ impl Inputs {
         command.env("PAGILA_DIR", &self.pagila);
     }
 
+    /// Differs where other tests can run: a result without the input does not stand for one with it.
+    pub(crate) fn stamp(&self) -> &'static str {
+        if self.pagila.is_dir() { "with Pagila " } else { "without Pagila " }
+    }
+
     /// Whether this skipped test had to run.
     pub(crate) fn forbids(&self, skipped: &str) -> bool {
         self.required && skipped.to_lowercase().contains("pagila")

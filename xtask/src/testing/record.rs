@@ -87,6 +87,9 @@ pub(crate) fn report(path: &Path, binaries: &[Binary], results: &Results) -> Res
         };
         total.add(result.tally);
         let mut entry = result.to_json();
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("stamp");
+        }
         entry["name"] = json!(binary.name);
         entry["ran"] = json!(true);
         list.push(entry);
