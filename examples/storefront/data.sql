@@ -441,5 +441,8 @@ drop function pg_temp.country(bigint);
 
 -- A quarter of the usual sample is enough for rows as even as these.
 set default_statistics_target = 25;
-analyze;
+analyze brand, category, product, product_variant, product_category, price, product_image, product_review,
+    customer, address, customer_login,
+    coupon, orders, order_line, order_event, payment, refund, cart, cart_line, daily_sales,
+    supplier, warehouse, stock_level, stock_movement, purchase_order, purchase_order_line;
 reset default_statistics_target;
