@@ -93,6 +93,17 @@ impl Reader {
         Ok(lsn)
     }
 
+    /// A 32-bit number that the manual never leaves unset.
+    pub(crate) fn set_u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        let before = self.at;
+        let value = self.u32()?;
+        if value == 0 {
+            self.at = before;
+            return Err(self.error(DecodeProblem::OutOfRange { field, value: 0 }));
+        }
+        Ok(value)
+    }
+
     pub(crate) fn timestamp(&mut self) -> Result<Timestamp, DecodeError> {
         Ok(Timestamp(i64::from_be_bytes(self.array()?)))
     }

@@ -124,10 +124,7 @@ fn body(tag: u8, reader: &mut Reader) -> Result<Message, DecodeError> {
 
 /// A transaction id that the manual never leaves unset.
 fn xid(reader: &mut Reader) -> Result<Xid, DecodeError> {
-    match reader.u32()? {
-        0 => Err(reader.error(DecodeProblem::OutOfRange { field: "transaction id", value: 0 })),
-        xid => Ok(Xid(xid)),
-    }
+    Ok(Xid(reader.set_u32("transaction id")?))
 }
 
 fn begin(reader: &mut Reader) -> Result<Begin, DecodeError> {
