@@ -41,6 +41,8 @@ fn run(target: &Target, input: &[u8]) {
 fn corpus(target: &Target) -> Vec<Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target.name);
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // cargo-fuzz adds what it finds to the same folder, as bare bytes.
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "hex"));
     files.sort();
     assert!(!files.is_empty(), "{} has no corpus", target.name);
     files.iter().map(|file| unhex(&fs::read_to_string(file).unwrap())).collect()
