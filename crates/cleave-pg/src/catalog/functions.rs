@@ -48,7 +48,7 @@ fn sql() -> String {
          left join lateral ({aggregate}) aggregate on p.prokind = 'a'
          {acl}
          where n.nspname = $1 and {no_member}
-         order by p.proname collate \"C\", arguments collate \"C\"",
+         order by p.proname collate \"C\", pg_get_function_identity_arguments(p.oid) collate \"C\"",
         acl = acl("p.proacl"),
         no_member = no_member("pg_proc", "p.oid"),
     )
