@@ -3,6 +3,11 @@
 //! - [`Endpoint`]: where to connect; [`connect`] opens a SQL [`Session`], [`connect_replication`] a
 //!   [`replication::ReplicationSession`]. Both go over one transport with one TLS implementation.
 //! - [`PgError`]: what goes wrong, with codes C0101 to C0113.
+//! - [`catalog`], [`fingerprint()`], [`facts`]: what stands in a database.
+//! - [`slots`], [`publications`], [`origins`], [`wal`]: logical replication seen from SQL.
+//! - [`locks`]: who is in the way. [`copy`]: bytes from table to table.
+//!
+//! The functions take the driver's `Client`, so that they work on a [`Session`] and on a transaction's `client()`.
 
 mod endpoint;
 mod error;
@@ -11,7 +16,13 @@ mod session;
 mod transport;
 
 pub mod catalog;
+pub mod copy;
+pub mod locks;
+pub mod origins;
+pub mod publications;
 pub mod replication;
+pub mod slots;
+pub mod wal;
 
 pub use endpoint::{Endpoint, RootCertificates, SslMode, TlsSettings};
 pub use error::{During, PgError, ServerError};

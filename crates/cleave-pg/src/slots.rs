@@ -1,0 +1,171 @@
+//! Replication slots through SQL (manual 54.20, `pg_replication_slots`, and 9.28.6). Slots whose snapshot is needed
+//! are created on a [`crate::replication::ReplicationSession`] instead.
+
+use crate::{During, PgError, wal::lsn};
+use cleave_model::Lsn;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use tokio_postgres::{Client, Row, types::PgLsn};
+
+/// How often a slot is looked at while it is waited for.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A logical slot and how it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Unique in the cluster.
+    pub name: String,
+    /// Output plugin.
+    pub plugin: String,
+    /// The database it reads.
+    pub database: String,
+    /// Gone with the connection that made it.
+    pub temporary: bool,
+    /// The walsender that reads it.
+    pub active_pid: Option<i32>,
+    /// The server keeps the log from here on.
+    pub restart_lsn: Option<Lsn>,
+    /// Everything before it was confirmed by the reader.
+    pub confirmed_flush: Option<Lsn>,
+    /// Whether the log it needs is there.
+    pub wal_status: WalStatus,
+    /// How much more may be written before the slot is lost; `None` without `max_slot_wal_keep_size`. Negative once it
+    /// is over.
+    pub safe_wal_bytes: Option<i64>,
+    /// The log that the server keeps for it.
+    pub retained_bytes: u64,
+    /// Why it can no longer be read: `wal_removed`, `rows_removed`, `wal_level_insufficient`, `idle_timeout`.
+    pub invalidation: Option<String>,
+}
+
+/// `wal_status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalStatus {
+    /// Within `max_wal_size`.
+    Reserved,
+    /// Beyond it, and kept.
+    Extended,
+    /// Will be lost at the next checkpoint unless the reader catches up.
+    Unreserved,
+    /// Gone: the slot cannot be read.
+    Lost,
+}
+
+const SLOTS: &str = "
+    select s.slot_name::text, s.plugin::text, s.database::text, s.temporary, s.active_pid, s.restart_lsn,
+           s.confirmed_flush_lsn, s.wal_status, s.safe_wal_size,
+           greatest(pg_wal_lsn_diff(
+               case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
+               s.restart_lsn), 0)::bigint as retained,
+           coalesce(to_jsonb(s) ->> 'invalidation_reason',
+                    case when to_jsonb(s) ->> 'conflicting' = 'true' then 'rows_removed'
+                         when s.wal_status = 'lost' then 'wal_removed' end) as invalidation
+    from pg_replication_slots s
+    where s.slot_type = 'logical'";
+
+/// All logical slots of the session's database.
+///
+/// # Errors
+/// A failed query.
+pub async fn list(client: &Client) -> Result<Vec<Slot>, PgError> {
+    let what = "listing the replication slots";
+    let sql = format!("{SLOTS} and s.database = current_database() order by s.slot_name");
+    let rows = client.query(&sql, &[]).await.during(what)?;
+    rows.iter().map(slot).collect::<Result<_, _>>().during(what)
+}
+
+/// One logical slot of any database, or `None` if there is none of that name.
+///
+/// # Errors
+/// A failed query.
+pub async fn health(client: &Client, name: &str) -> Result<Option<Slot>, PgError> {
+    let what = format!("looking at the slot {name}");
+    let sql = format!("{SLOTS} and s.slot_name = $1::text");
+    let row = client.query_opt(&sql, &[&name]).await.during(&what)?;
+    row.as_ref().map(slot).transpose().during(&what)
+}
+
+/// True if a slot of that name exists in the cluster, of whatever kind.
+///
+/// # Errors
+/// A failed query.
+pub async fn exists(client: &Client, name: &str) -> Result<bool, PgError> {
+    let what = format!("looking for the slot {name}");
+    let sql = "select exists (select from pg_replication_slots where slot_name = $1::text)";
+    client.query_one(sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what)
+}
+
+/// Creates a logical slot and returns its consistent point. The server waits for every transaction that has an id, in
+/// any database; past `limit` it stops and leaves no slot. The session must not be in a transaction.
+///
+/// # Errors
+/// 57014 past the limit; 53400 if no slot is free; 42710 if the name is taken; 55000 with a `wal_level` below logical.
+pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) -> Result<Lsn, PgError> {
+    let what = format!("creating the slot {name}");
+    // Without an xid of its own a transaction does not wait for itself; its end takes the limit back in any case.
+    let transaction = client.transaction().await.during(&what)?;
+    let limit_ms = limit.as_millis().clamp(1, i32::MAX as u128);
+    transaction.batch_execute(&format!("set local statement_timeout = {limit_ms}")).await.during(&what)?;
+    let sql = "select lsn from pg_create_logical_replication_slot($1::text, 'pgoutput')";
+    let created = transaction.query_one(sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what)?;
+    transaction.commit().await.during(&what)?;
+    Ok(lsn(created))
+}
+
+/// Drops a slot; one that does not exist is no error. A walsender of Cleave that still reads it is terminated and
+/// waited for.
+///
+/// # Errors
+/// 55006: somebody else reads it, or our walsender did not end within `limit`.
+pub async fn drop(client: &Client, name: &str, limit: Duration) -> Result<(), PgError> {
+    const TERMINATE_OURS: &str = "
+        select pg_terminate_backend(a.pid)
+        from pg_replication_slots s join pg_stat_activity a on a.pid = s.active_pid
+        where s.slot_name = $1::text and a.application_name like 'cleave %'";
+    const DROP: &str = "
+        select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1::text";
+    let what = format!("dropping the slot {name}");
+    let deadline = Instant::now() + limit;
+    loop {
+        let terminated = client.query(TERMINATE_OURS, &[&name]).await.during(&what)?;
+        match client.execute(DROP, &[&name]).await.during(&what) {
+            Err(error) if error.sqlstate() == Some("42704") => return Ok(()),
+            // In use: by ours, which is on its way out, or by one that took its place.
+            Err(error) if error.sqlstate() == Some("55006") => {
+                let ours = !terminated.is_empty() || is_idle(client, name).await?;
+                if !ours || Instant::now() > deadline {
+                    return Err(error);
+                }
+                sleep(GLANCE).await;
+            }
+            done => return done.map(|_| ()),
+        }
+    }
+}
+
+async fn is_idle(client: &Client, name: &str) -> Result<bool, PgError> {
+    Ok(health(client, name).await?.is_none_or(|slot| slot.active_pid.is_none()))
+}
+
+fn slot(row: &Row) -> Result<Slot, tokio_postgres::Error> {
+    let position = |name| Ok::<_, tokio_postgres::Error>(row.try_get::<_, Option<PgLsn>>(name)?.map(lsn));
+    Ok(Slot {
+        name: row.try_get("slot_name")?,
+        plugin: row.try_get("plugin")?,
+        database: row.try_get("database")?,
+        temporary: row.try_get("temporary")?,
+        active_pid: row.try_get("active_pid")?,
+        restart_lsn: position("restart_lsn")?,
+        confirmed_flush: position("confirmed_flush_lsn")?,
+        wal_status: match row.try_get::<_, Option<&str>>("wal_status")? {
+            Some("reserved") => WalStatus::Reserved,
+            Some("extended") => WalStatus::Extended,
+            Some("unreserved") => WalStatus::Unreserved,
+            // Null when the slot has no restart position: there is nothing left to read.
+            _ => WalStatus::Lost,
+        },
+        safe_wal_bytes: row.try_get("safe_wal_size")?,
+        retained_bytes: row.try_get::<_, Option<i64>>("retained")?.unwrap_or_default().unsigned_abs(),
+        invalidation: row.try_get("invalidation")?,
+    })
+}
