@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::Version;
+use crate::workload::Kind;
 
 /// Why the sandbox could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +118,29 @@ pub enum Error {
         action: String,
         /// The driver's error.
         source: tokio_postgres::Error,
+    },
+    /// A database does not answer.
+    #[error("no answer from {place} after {seconds} s")]
+    Silent {
+        /// The endpoint's name.
+        place: String,
+        /// How long was waited, in seconds.
+        seconds: u64,
+    },
+    /// A workload's script panicked.
+    #[error("the workload's script panicked")]
+    Script(#[source] tokio::task::JoinError),
+    /// The oracle does not know where to look for a kind of token.
+    #[error("the oracle was not told where tokens of kind `{kind}` must be")]
+    NoHome {
+        /// The kind.
+        kind: Kind,
+    },
+    /// A home is no place that the oracle was told.
+    #[error("the oracle was not told of a place `{name}`")]
+    NoPlace {
+        /// The place's name.
+        name: String,
     },
 }
 

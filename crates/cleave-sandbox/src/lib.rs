@@ -6,8 +6,15 @@
 
 mod cluster;
 mod error;
+mod oracle;
 mod version;
+mod workload;
 
 pub use cluster::{Cluster, Options, StopMode, connect};
 pub use error::Error;
+pub use oracle::{Fault, Finding, Oracle, Verdict};
 pub use version::Version;
+pub use workload::{
+    Endpoint, ErrorSample, Kind, Lap, Latencies, MalformedStatement, Pace, Random, Record, RunId, Script,
+    Session, SqlScript, Token, Workload,
+};
