@@ -2,4 +2,6 @@
 
 #![cfg(test)]
 
+mod certificates;
 mod database;
+mod proxy;
