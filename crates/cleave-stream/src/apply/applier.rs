@@ -1,0 +1,309 @@
+//! Target transactions: each reads the owner row, checks the lease, applies whole source transactions and moves the
+//! position, all or nothing.
+
+use super::{
+    Input,
+    batch::Batch,
+    router::Router,
+    writer::{StatementWriter, Writer},
+};
+use crate::{
+    Cancelled, FollowSpec, FollowState, Side, StreamError,
+    error::On,
+    follow::{
+        Reporter,
+        item::{Item, ItemReceiver},
+    },
+};
+use cleave_journal::{Owner, advance_position, owner_for_share, set_owner};
+use cleave_model::{Epoch, Lsn, QualifiedName};
+use cleave_pg::{During, Session};
+use cleave_proto::pgoutput::{Cell, Change, Relation};
+use std::{sync::Arc, time::Duration};
+use tokio::{join, sync::watch, time::sleep};
+use tokio_postgres::Client;
+
+/// Between two looks at the owner row while a change is held.
+const HELD_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+/// Applies what the reader hands over.
+pub(super) struct Applier<W> {
+    spec: Arc<FollowSpec>,
+    stream: String,
+    session: Arc<Session>,
+    items: ItemReceiver,
+    reporter: Reporter,
+    flushed: watch::Sender<Lsn>,
+    router: Router,
+    writer: W,
+    /// As it stands in `cleave.position`.
+    position: Lsn,
+    batch: Batch,
+    /// Of the open target transaction, if there is one.
+    armed: Option<bool>,
+    /// Names of the target's tables were read under this epoch. They change only in a transaction that raises it, and
+    /// the owner row, once read, keeps that transaction from committing.
+    names_of: Option<Epoch>,
+}
+
+impl Applier<StatementWriter> {
+    pub(super) fn new(input: Input) -> Self {
+        let Input { spec, session, items, position, flushed, reporter, memory } = input;
+        let session = Arc::new(session);
+        Self {
+            stream: spec.stream(),
+            router: Router::new(Arc::clone(&spec), memory),
+            writer: StatementWriter::new(Arc::clone(&session)),
+            spec,
+            session,
+            items,
+            reporter,
+            flushed,
+            position,
+            batch: Batch::default(),
+            armed: None,
+            names_of: None,
+        }
+    }
+}
+
+impl<W: Writer> Applier<W> {
+    /// Runs until told to stop, which it does after the source transaction it is at, or until something fails. When the
+    /// reader is gone it waits to be dropped: the reader has the reason.
+    pub(super) async fn run(mut self, stop: &Cancelled) -> Result<(), StreamError> {
+        loop {
+            let item = if self.batch.is_whole() {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return self.finish().await,
+                    item = self.items.next() => item,
+                }
+            } else {
+                self.items.next().await
+            };
+            let Some(item) = item else { std::future::pending().await };
+            if self.take(item, stop).await? == Flow::Stop {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> Result<(), StreamError> {
+        match self.batch.end {
+            Some(_) => self.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
+        match item {
+            Item::Begin { commit_lsn } => self.batch.begin(commit_lsn),
+            Item::Change { relation, change } => return self.change(&relation, &change, stop).await,
+            Item::Truncate { relations, restart_identity } => {
+                return self.truncate(relations, restart_identity, stop).await;
+            }
+            Item::Marker(id) => self.batch.marker = Some(id),
+            Item::Switch(switch) => self.batch.switch = Some(switch),
+            Item::Commit { end_lsn, commit_time } => {
+                self.batch.end_transaction(end_lsn, commit_time);
+                if self.batch.is_due(&self.spec.options) || !self.items.has_next() {
+                    self.commit().await?;
+                }
+            }
+            Item::Idle { lsn } => {
+                self.batch.end = Some(lsn);
+                self.commit().await?;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    async fn change(
+        &mut self,
+        relation: &Arc<Relation>,
+        change: &Change,
+        stop: &Cancelled,
+    ) -> Result<Flow, StreamError> {
+        if !self.router.wants(relation, self.batch.current.unwrap_or_default())? {
+            return Ok(Flow::On);
+        }
+        if self.arm(&relation.name, stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        let layout = self.router.layout(relation)?;
+        self.batch.rows += 1;
+        self.batch.bytes += bytes(change);
+        self.writer.write(&layout, change).await?;
+        Ok(Flow::On)
+    }
+
+    async fn truncate(
+        &mut self,
+        relations: Vec<Arc<Relation>>,
+        restart_identity: bool,
+        stop: &Cancelled,
+    ) -> Result<Flow, StreamError> {
+        let commit_lsn = self.batch.current.unwrap_or_default();
+        let mut wanted = Vec::with_capacity(relations.len());
+        for relation in relations {
+            if self.router.wants(&relation, commit_lsn)? {
+                wanted.push(relation);
+            }
+        }
+        let Some(first) = wanted.first() else { return Ok(Flow::On) };
+        if self.arm(&first.name, stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        let tables = wanted
+            .iter()
+            .map(|relation| self.router.table(relation).cloned())
+            .collect::<Result<Vec<_>, _>>()?;
+        self.batch.rows += 1;
+        self.writer.truncate(&tables, restart_identity).await?;
+        Ok(Flow::On)
+    }
+
+    /// Makes sure that a target transaction is open whose owner row names the source as home. While it is not known
+    /// which side is, waits; stops the stream if the source is not the home.
+    async fn arm(&mut self, table: &QualifiedName, stop: &Cancelled) -> Result<Flow, StreamError> {
+        loop {
+            let pending = match self.armed {
+                Some(true) => return Ok(Flow::On),
+                Some(false) => false,
+                None => self.open().await?.pending.is_some(),
+            };
+            if self.armed == Some(true) {
+                return Ok(Flow::On);
+            }
+            // Nothing was written in it: what the batch holds so far is kept in memory.
+            self.armed = None;
+            self.session
+                .batch_execute("rollback")
+                .await
+                .during("giving up a transaction")
+                .on(Side::Target)?;
+            if !pending && self.is_stray().await? {
+                return Err(StreamError::StrayWrite {
+                    service: self.spec.service.to_string(),
+                    direction: self.spec.direction.to_string(),
+                    table: table.clone(),
+                });
+            }
+            self.reporter.change(|status| status.state = FollowState::Held);
+            tokio::select! {
+                () = stop.cancelled() => return Ok(Flow::Stop),
+                () = sleep(HELD_INTERVAL) => {}
+            }
+            self.reporter.change(|status| status.state = FollowState::Following);
+        }
+    }
+
+    /// Looks at the owner row once more, without a transaction.
+    async fn is_stray(&mut self) -> Result<bool, StreamError> {
+        let client: &Client = &self.session;
+        let owner = cleave_journal::owner(client, &self.spec.service).await?;
+        Ok(owner.is_none_or(|owner| owner.home != self.spec.source_name && owner.pending.is_none()))
+    }
+
+    /// Opens a target transaction: the owner row is read and held, the lease is checked and held.
+    async fn open(&mut self) -> Result<Owner, StreamError> {
+        cleave_failpoint::hit_async("apply.arm.before").await;
+        let client: &Client = &self.session;
+        // Sent in this order, answered in this order.
+        let (begun, owner, lease) = join!(
+            client.batch_execute("begin"),
+            owner_for_share(client, &self.spec.service),
+            self.spec.lease.check(client),
+        );
+        begun.during("beginning to apply").on(Side::Target)?;
+        let owner = owner?;
+        lease?;
+        cleave_failpoint::hit_async("apply.arm.after").await;
+        let armed = owner.home == self.spec.source_name;
+        self.armed = Some(armed);
+        self.reporter.change(|status| status.armed = Some(armed));
+        if armed && self.names_of != Some(owner.epoch) {
+            self.writer.forget();
+            self.router.reload(&self.session).await?;
+            self.names_of = Some(owner.epoch);
+        }
+        Ok(owner)
+    }
+
+    /// Commits the batch with its position, and tells.
+    async fn commit(&mut self) -> Result<(), StreamError> {
+        let Some(end) = self.batch.end else { return Ok(()) };
+        if self.armed.is_none() {
+            self.open().await?;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        let session = Arc::clone(&self.session);
+        let client: &Client = &session;
+        if let Some(switch) = &batch.switch {
+            self.writer.flush().await?;
+            set_owner(client, &self.spec.service, &switch.home, switch.epoch).await?;
+            cleave_failpoint::hit_async("apply.switch.stored").await;
+        }
+        let (written, advanced) = join!(
+            self.writer.flush(),
+            advance_position(client, &self.stream, self.position, end, batch.marker.as_deref()),
+        );
+        // The first error is the reason of the second.
+        written?;
+        advanced?;
+        cleave_failpoint::hit_async("apply.commit.before").await;
+        client.batch_execute("commit").await.during("committing what was applied").on(Side::Target)?;
+        cleave_failpoint::hit_async("apply.commit.after").await;
+        self.armed = None;
+        self.position = end;
+        self.flushed.send_replace(end);
+        self.report(batch, end);
+        Ok(())
+    }
+
+    fn report(&self, batch: Batch, end: Lsn) {
+        let home = batch.switch.map(|switch| switch.home == self.spec.source_name);
+        let waiting = self.items.has_next();
+        self.reporter.change(|status| {
+            status.position = Some(end);
+            status.armed = home.or(status.armed);
+            status.counters.transactions += batch.transactions as u64;
+            status.counters.batches += 1;
+            status.counters.rows += batch.rows;
+            status.counters.bytes += batch.bytes as u64;
+            status.lag_ms = if waiting { age_ms(batch.commit_time) } else { 0 };
+            if batch.marker.is_some() {
+                status.marker = batch.marker;
+            }
+        });
+    }
+}
+
+/// Milliseconds since a commit; the two hosts' clocks may differ.
+fn age_ms(commit_time: cleave_proto::Timestamp) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let commit_us = u64::try_from(commit_time.unix_micros()).unwrap_or(0);
+    (now.as_micros() as u64).saturating_sub(commit_us) / 1000
+}
+
+fn bytes(change: &Change) -> usize {
+    let of = |tuple: &cleave_proto::pgoutput::Tuple| -> usize {
+        let cell = |cell: &Cell| match cell {
+            Cell::Text(bytes) | Cell::Binary(bytes) => bytes.len(),
+            Cell::Null | Cell::Unchanged => 0,
+        };
+        tuple.cells.iter().map(cell).sum()
+    };
+    match change {
+        Change::Insert { new } => of(new),
+        Change::Update { old, new } => old.as_ref().map_or(0, |old| of(old.tuple())) + of(new),
+        Change::Delete { old } => of(old.tuple()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Turning routed changes into work on the target: the seam behind which another way of writing can stand.
+
+use super::{
+    layout::Layout,
+    parameter::Parameter,
+    statement::{Planned, Shape, plan, sql},
+    table::TargetTable,
+};
+use crate::{Operation, Side, StreamError, error::On};
+use cleave_model::QualifiedName;
+use cleave_pg::{During, PgError, Session};
+use cleave_proto::pgoutput::Change;
+use std::{
+    collections::{HashMap, VecDeque},
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+use tokio_postgres::Statement;
+
+/// Writes changes into the target transaction that the applier has opened, in their order. An error may come late: a
+/// change is written only once [`Writer::flush`] has said so.
+pub(super) trait Writer: Send {
+    /// One row.
+    fn write(
+        &mut self,
+        layout: &Arc<Layout>,
+        change: &Change,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send;
+
+    /// Empties tables with one statement.
+    fn truncate(
+        &mut self,
+        tables: &[Arc<TargetTable>],
+        restart_identity: bool,
+    ) -> impl Future<Output = Result<(), StreamError>> + Send;
+
+    /// Everything given so far is written.
+    fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
+
+    /// Tables may have other names from here on.
+    fn forget(&mut self);
+}
+
+/// Statements sent but not answered: more of them would only fill buffers.
+const IN_FLIGHT_MAX: usize = 256;
+/// Bytes of their parameters.
+const IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
+/// Prepared statements kept; past it all are prepared anew.
+const STATEMENTS_MAX: usize = 1000;
+
+/// Writes one statement per row, prepared once per table and shape, without waiting for each answer.
+pub(super) struct StatementWriter {
+    session: Arc<Session>,
+    statements: HashMap<(u64, Shape), Statement>,
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
+
+/// A statement whose answer has not been looked at.
+struct InFlight {
+    table: QualifiedName,
+    operation: Operation,
+    bytes: usize,
+    answer: Answer,
+}
+
+impl StatementWriter {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        Self { session, statements: HashMap::new(), in_flight: VecDeque::new(), in_flight_bytes: 0 }
+    }
+
+    async fn prepared(&mut self, layout: &Layout, shape: &Shape) -> Result<Statement, StreamError> {
+        let key = (layout.serial, shape.clone());
+        if let Some(statement) = self.statements.get(&key) {
+            return Ok(statement.clone());
+        }
+        if self.statements.len() >= STATEMENTS_MAX {
+            self.statements.clear();
+        }
+        let statement = match self.session.prepare(&sql(layout, shape)).await {
+            Ok(statement) => statement,
+            Err(error) => {
+                // An earlier statement's error makes every later one fail; that one is to be told.
+                self.flush().await?;
+                let source = PgError::from_driver("preparing a statement", &error);
+                let operation = operation(shape);
+                return Err(StreamError::ChangeRefused {
+                    table: layout.table.name.clone(),
+                    operation,
+                    source,
+                });
+            }
+        };
+        self.statements.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    /// Sends a statement: the first poll puts it into the connection's queue, so the order of sending is the order
+    /// of calls.
+    async fn send(
+        &mut self,
+        table: &QualifiedName,
+        operation: Operation,
+        bytes: usize,
+        mut answer: Answer,
+    ) -> Result<(), StreamError> {
+        while self.in_flight.len() >= IN_FLIGHT_MAX || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
+            if let Some(rows) = self.oldest().await? {
+                rows.one()?;
+            }
+        }
+        let at_once = poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await;
+        let answer: Answer = match at_once {
+            Some(done) => Box::pin(std::future::ready(done)),
+            None => answer,
+        };
+        self.in_flight_bytes += bytes;
+        self.in_flight.push_back(InFlight { table: table.clone(), operation, bytes, answer });
+        Ok(())
+    }
+
+    fn answer(&self, statement: Statement, parameters: Vec<Parameter>) -> Answer {
+        let session = Arc::clone(&self.session);
+        Box::pin(async move { session.execute_raw(&statement, parameters).await })
+    }
+
+    async fn oldest(&mut self) -> Result<Option<Met>, StreamError> {
+        let Some(InFlight { table, operation, bytes, answer }) = self.in_flight.pop_front() else {
+            return Ok(None);
+        };
+        self.in_flight_bytes -= bytes;
+        match answer.await.during("applying a change") {
+            Ok(rows) => Ok(Some(Met { table, operation, rows })),
+            Err(source) => Err(StreamError::ChangeRefused { table, operation, source }),
+        }
+    }
+
+    async fn send_planned(&mut self, layout: &Layout, planned: Planned) -> Result<(), StreamError> {
+        let Planned { shape, parameters, otherwise } = planned;
+        let statement = self.prepared(layout, &shape).await?;
+        let bytes = parameters.iter().map(Parameter::bytes).sum();
+        let (table, operation) = (&layout.table.name, operation(&shape));
+        let Some(otherwise) = otherwise else {
+            let answer = self.answer(statement, parameters);
+            return self.send(table, operation, bytes, answer).await;
+        };
+        self.flush().await?;
+        let rows = self.session.execute_raw(&statement, parameters).await.during("applying a change");
+        let rows =
+            rows.map_err(|source| StreamError::ChangeRefused { table: table.clone(), operation, source })?;
+        if rows == 0 { Box::pin(self.send_planned(layout, *otherwise)).await } else { Ok(()) }
+    }
+}
+
+impl Writer for StatementWriter {
+    async fn write(&mut self, layout: &Arc<Layout>, change: &Change) -> Result<(), StreamError> {
+        let planned = plan(layout, change)?;
+        self.send_planned(layout, planned).await
+    }
+
+    async fn truncate(
+        &mut self,
+        tables: &[Arc<TargetTable>],
+        restart_identity: bool,
+    ) -> Result<(), StreamError> {
+        let Some(first) = tables.first() else { return Ok(()) };
+        let names: Vec<String> = tables.iter().map(|table| format!("only {}", table.name.quoted())).collect();
+        let identity = if restart_identity { " restart identity" } else { "" };
+        let sql = format!("truncate {}{identity}", names.join(", "));
+        self.flush().await?;
+        let done = self.session.batch_execute(&sql).await.during("emptying tables");
+        done.on(Side::Target).map_err(|error| match error {
+            StreamError::Server { source, .. } => StreamError::ChangeRefused {
+                table: first.name.clone(),
+                operation: Operation::Truncate,
+                source,
+            },
+            other => other,
+        })
+    }
+
+    async fn flush(&mut self) -> Result<(), StreamError> {
+        while let Some(met) = self.oldest().await? {
+            met.one()?;
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.statements.clear();
+    }
+}
+
+/// How many rows a statement has met.
+struct Met {
+    table: QualifiedName,
+    operation: Operation,
+    rows: u64,
+}
+
+impl Met {
+    /// A row change is about one row: none means that the sides differ.
+    fn one(self) -> Result<(), StreamError> {
+        let Self { table, operation, rows } = self;
+        if rows == 1 { Ok(()) } else { Err(StreamError::RowMissing { table, operation, rows }) }
+    }
+}
+
+fn operation(shape: &Shape) -> Operation {
+    match shape {
+        Shape::Insert => Operation::Insert,
+        Shape::Update { .. } | Shape::Replace { .. } => Operation::Update,
+        Shape::Delete => Operation::Delete,
+    }
+}

@@ -1,0 +1,111 @@
+//! What to follow.
+
+use cleave_journal::Lease;
+use cleave_model::{DatabaseName, Direction, Ident, Lsn, Oid, ServiceName, labels};
+use cleave_pg::Endpoint;
+use std::{collections::HashSet, time::Duration};
+
+/// One stream: one slot on one source database, applied to one target.
+#[derive(Clone, Debug)]
+pub struct FollowSpec {
+    /// Whose tables.
+    pub service: ServiceName,
+    /// Which way; names the origin and the position.
+    pub direction: Direction,
+    /// The source's name in `cleave.toml`: the stream is armed while the target's owner row names it as home.
+    pub source_name: DatabaseName,
+    /// The target's name in `cleave.toml`.
+    pub target_name: DatabaseName,
+    /// Where changes come from.
+    pub source: Endpoint,
+    /// Where they are applied.
+    pub target: Endpoint,
+    /// The slot to read; its position row must be on the target.
+    pub slot: String,
+    /// The publication to read.
+    pub publication: Ident,
+    /// One per table of the stream.
+    pub routes: Vec<Route>,
+    /// Tables of the publication that this stream leaves to others. Changes of any other table without a route stop
+    /// the stream.
+    pub left_out: HashSet<Oid>,
+    /// The target's lease, checked in every transaction.
+    pub lease: Lease,
+    /// Limits and intervals.
+    pub options: FollowOptions,
+}
+
+impl FollowSpec {
+    /// Key in `cleave.position`.
+    pub fn stream(&self) -> String {
+        labels::stream(&self.service, self.direction)
+    }
+}
+
+/// Where the changes of one table go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The table on the source, a leaf if partitioned.
+    pub source_oid: Oid,
+    /// The table on the target. Its name is looked up, as it changes schema at a switch.
+    pub target_oid: Oid,
+    /// Every published column of the source.
+    pub columns: Vec<ColumnRoute>,
+    /// What tells one row from another.
+    pub identity: Identity,
+    /// Changes committed before it are in the copy.
+    pub start: Lsn,
+}
+
+/// Where the values of one column go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnRoute {
+    /// Name on the source.
+    pub source_name: Ident,
+    /// Name on the target.
+    pub target_name: Ident,
+    /// `generated always as identity` on the target: inserts override, updates leave it alone.
+    pub identity_always: bool,
+}
+
+/// How the row that a change is about is found on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// By these columns of the target, which a unique index covers and none of which may be null.
+    Key(Vec<Ident>),
+    /// By all its values (replica identity full): one of the rows that have them.
+    Full,
+}
+
+/// Limits and intervals of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowOptions {
+    /// Source transactions in one target transaction, while behind.
+    pub batch_transactions_max: usize,
+    /// Bytes of changes after which a target transaction takes no further source transaction.
+    pub batch_bytes_max: usize,
+    /// Age after which a target transaction takes no further source transaction.
+    pub batch_age_max: Duration,
+    /// Between two heartbeats on the source.
+    pub heartbeat_interval: Duration,
+    /// Bytes of changes kept between the two sides.
+    pub memory_bytes: usize,
+    /// A target session that is silent inside a transaction for so long is ended by the server.
+    pub idle_limit: Duration,
+    /// The longest pause between two attempts to reconnect.
+    pub retry_pause_max: Duration,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            batch_transactions_max: 500,
+            batch_bytes_max: 4 << 20,
+            batch_age_max: Duration::from_millis(250),
+            heartbeat_interval: Duration::from_secs(1),
+            memory_bytes: 32 << 20,
+            idle_limit: Duration::from_secs(20),
+            retry_pause_max: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a stream tells about itself.
+
+use crate::StreamError;
+use cleave_model::Lsn;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Where a stream is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FollowState {
+    /// Connecting, checking.
+    #[default]
+    Connecting,
+    /// Reading and applying.
+    Following,
+    /// A change waits until it is known which side is the home.
+    Held,
+    /// Waiting to reconnect after the last error.
+    Retrying,
+    /// Stopped on request.
+    Stopped,
+    /// Stopped by the last error, which reconnecting does not cure.
+    Failed,
+}
+
+/// Counts since the stream was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FollowCounters {
+    /// Source transactions applied.
+    pub transactions: u64,
+    /// Target transactions committed.
+    pub batches: u64,
+    /// Row changes applied.
+    pub rows: u64,
+    /// Bytes of changes applied.
+    pub bytes: u64,
+    /// Connections lost and made again.
+    pub reconnects: u64,
+}
+
+/// What the source says of the slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotStatus {
+    /// `reserved`, `extended`, `unreserved` or `lost` (manual, `pg_replication_slots`).
+    pub wal_status: String,
+    /// Bytes of log that the slot keeps.
+    pub retained_bytes: u64,
+    /// Bytes that can be written before the slot may be lost; `None` if there is no limit.
+    pub safe_wal_size: Option<i64>,
+}
+
+/// A stream's report, replaced as a whole at each change.
+#[derive(Clone, Debug, Default)]
+pub struct FollowStatus {
+    /// Where it is in its life.
+    pub state: FollowState,
+    /// What the target has durably applied.
+    pub position: Option<Lsn>,
+    /// The last marker that the target has durably applied.
+    pub marker: Option<String>,
+    /// Whether the owner row named the source as home, when last looked at.
+    pub armed: Option<bool>,
+    /// The last error; cleared when following again.
+    pub last_error: Option<Arc<StreamError>>,
+    /// Counts.
+    pub counters: FollowCounters,
+    /// Bytes of log between what is applied and the end of the source's log, when the source last spoke.
+    pub lag_bytes: u64,
+    /// Age of the last applied commit while changes wait, by the source's clock; 0 when none waits.
+    pub lag_ms: u64,
+    /// The slot.
+    pub slot: Option<SlotStatus>,
+}
+
+/// Who writes the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter(watch::Sender<FollowStatus>);
+
+impl Reporter {
+    pub(crate) fn new() -> (Self, watch::Receiver<FollowStatus>) {
+        let (sender, receiver) = watch::channel(FollowStatus::default());
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut FollowStatus)) {
+        self.0.send_modify(change);
+    }
+}

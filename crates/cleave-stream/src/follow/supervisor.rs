@@ -1,0 +1,217 @@
+//! Keeps a stream going: connects both sides, retries what may pass, stops at what will not.
+
+use super::{
+    FollowSpec, FollowState, FollowStatus, checks, item::channel, reader::Reader, source_watch,
+    status::Reporter,
+};
+use crate::{
+    Cancelled, Canceller, Side, StreamError,
+    apply::{Input, RelationMemory, apply},
+    cancel::cancellation,
+    error::On,
+    session::connect_writer,
+};
+use cleave_journal::position;
+use cleave_model::{Lsn, labels};
+use cleave_pg::{Session, connect, connect_replication, replication::ReplicationStream};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+
+/// The first pause before a new attempt.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// How long the server may take to end a stream that we end.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Starts streams.
+#[derive(Debug)]
+pub struct Follow;
+
+/// A running stream. Dropping it ends the stream at once; what is in work is rolled back.
+#[derive(Debug)]
+pub struct FollowHandle {
+    status: watch::Receiver<FollowStatus>,
+    stop: Canceller,
+    task: JoinHandle<()>,
+}
+
+impl Follow {
+    /// Starts to follow. Errors are in the status of the handle.
+    pub fn start(spec: FollowSpec) -> FollowHandle {
+        let (reporter, status) = Reporter::new();
+        let (stop, stopped) = cancellation();
+        let task = tokio::spawn(supervise(Arc::new(spec), reporter, stopped));
+        FollowHandle { status, stop, task }
+    }
+}
+
+impl FollowHandle {
+    /// The stream's report, kept current.
+    pub fn status(&self) -> watch::Receiver<FollowStatus> {
+        self.status.clone()
+    }
+
+    /// Ends the stream after the transaction it is at, confirms what was applied, and frees the slot. Returns the last
+    /// report: `Failed` with its error if the stream had stopped by itself.
+    pub async fn stop(mut self) -> FollowStatus {
+        self.stop.cancel();
+        // A task that panicked has said so on standard error; the report then is the last one it made.
+        let _ended = (&mut self.task).await;
+        self.status.borrow().clone()
+    }
+
+    /// True once the stream has ended, by itself or on request.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits until a marker is durably applied on the target.
+    ///
+    /// # Errors
+    /// The stream's own error if it stops first, [`StreamError::Cancelled`] if it was stopped.
+    pub async fn marker_applied(&self, marker: &str) -> Result<(), Arc<StreamError>> {
+        let mut status = self.status.clone();
+        loop {
+            {
+                let now = status.borrow_and_update();
+                if now.marker.as_deref() == Some(marker) {
+                    return Ok(());
+                }
+                match (now.state, &now.last_error) {
+                    (FollowState::Failed, Some(error)) => return Err(Arc::clone(error)),
+                    (FollowState::Stopped, _) => return Err(Arc::new(StreamError::Cancelled)),
+                    _ => {}
+                }
+            }
+            if status.changed().await.is_err() {
+                return Err(Arc::new(StreamError::Task("the stream's task is gone".into())));
+            }
+        }
+    }
+}
+
+impl Drop for FollowHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn supervise(spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelled) {
+    let memory = RelationMemory::default();
+    let mut pause = RETRY_PAUSE_MIN;
+    loop {
+        reporter.change(|status| status.state = FollowState::Connecting);
+        let mut worked = false;
+        let ended = tokio::select! {
+            connected = connected(&spec) => match connected {
+                Ok(connected) => {
+                    let before = connected.position;
+                    let ended = run(&spec, connected, &reporter, &memory, &stop).await;
+                    reporter.change(|status| worked = status.position.is_some_and(|now| now > before));
+                    ended
+                }
+                Err(error) => Err(error),
+            },
+            () = stop.cancelled() => Ok(()),
+        };
+        let error = match ended {
+            Ok(()) => {
+                reporter.change(|status| status.state = FollowState::Stopped);
+                return;
+            }
+            Err(error) => error,
+        };
+        let passing = error.is_retryable();
+        reporter.change(|status| {
+            status.state = if passing { FollowState::Retrying } else { FollowState::Failed };
+            status.last_error = Some(Arc::new(error));
+            status.counters.reconnects += u64::from(passing);
+        });
+        if !passing {
+            return;
+        }
+        pause = if worked { RETRY_PAUSE_MIN } else { (pause * 2).min(spec.options.retry_pause_max) };
+        let jitter = 0.5 + fastrand::f64() / 2.0;
+        tokio::select! {
+            () = sleep(pause.mul_f64(jitter)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Everything that one connection of the stream consists of.
+struct Connected {
+    stream: ReplicationStream,
+    watch: Session,
+    target: Session,
+    position: Lsn,
+}
+
+async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
+    let purpose = format!("follow {}", spec.stream());
+    let origin = labels::origin(&spec.service, spec.direction);
+    // The origin is free only once the earlier session is gone, so the position read after it is the last one.
+    let target = connect_writer(&spec.target, &purpose, &origin, spec.options.idle_limit).await?;
+    let stored = position(&*target, &spec.stream()).await?;
+    let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;
+    let identity = replication.identify_system().await.on(Side::Source)?;
+    let position = checks::position(spec, stored, &identity)?.lsn;
+    let watch = connect(&spec.source, &format!("watch {}", spec.stream())).await.on(Side::Source)?;
+    checks::slot(spec, &watch, position).await?;
+    let publication = spec.publication.quoted();
+    let options = [("proto_version", "1"), ("publication_names", publication.as_str()), ("messages", "true")];
+    let stream = replication.start_replication(&spec.slot, position, &options).await.on(Side::Source)?;
+    Ok(Connected { stream, watch, target, position })
+}
+
+/// Runs reader, applier and watch until one of them ends.
+async fn run(
+    spec: &Arc<FollowSpec>,
+    connected: Connected,
+    reporter: &Reporter,
+    memory: &RelationMemory,
+    stop: &Cancelled,
+) -> Result<(), StreamError> {
+    let Connected { stream, watch: watch_session, target, position } = connected;
+    let (flushed, flushed_seen) = watch::channel(position);
+    let (output, items) = channel(spec.options.memory_bytes);
+    reporter.change(|status| {
+        status.state = FollowState::Following;
+        status.position = Some(position);
+        status.last_error = None;
+    });
+    let (end_reading, reading_ended) = cancellation();
+    let reader = Reader::new(Arc::clone(spec), output, reporter.clone(), flushed_seen, position);
+    // In a set, so that they end with this function whatever happens.
+    let mut reading = JoinSet::new();
+    reading.spawn(reader.run(stream, reading_ended));
+    let input = Input {
+        spec: Arc::clone(spec),
+        session: target,
+        items,
+        position,
+        flushed,
+        reporter: reporter.clone(),
+        memory: memory.clone(),
+    };
+    let applied = tokio::select! {
+        biased;
+        applied = apply(input, stop) => applied,
+        read = reading.join_next() => match read {
+            Some(Ok(Ok(()))) => Err(StreamError::Task("the reader ended before it was told to".into())),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(error)) => Err(StreamError::Task(error.to_string())),
+            None => Err(StreamError::Task("the reader was never started".into())),
+        },
+        watched = source_watch::run(spec, &watch_session, reporter) => watched.map(|never| match never {}),
+    };
+    if applied.is_ok() {
+        end_reading.cancel();
+        // The position is stored on the target; a server that does not hear of it will hear of it at the next start.
+        let _unheard = timeout(FAREWELL_LIMIT, reading.join_next()).await;
+    }
+    applied
+}

@@ -1,0 +1,1 @@
+//! Integration tests of copy, follow and apply, on real servers.
