@@ -11,6 +11,7 @@
 
 mod endpoint;
 mod error;
+mod facts;
 mod fingerprint;
 mod session;
 mod transport;
@@ -26,6 +27,7 @@ pub mod wal;
 
 pub use endpoint::{Endpoint, RootCertificates, SslMode, TlsSettings};
 pub use error::{During, PgError, ServerError};
+pub use facts::facts;
 pub use fingerprint::fingerprint;
 pub use replication::connect_replication;
 pub use session::{Canceller, Notice, Notification, Session, connect};

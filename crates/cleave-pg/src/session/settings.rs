@@ -21,12 +21,13 @@ const TRANSACTION_TIMEOUT_SINCE: u32 = 170_000;
 
 /// One batch of `set` for a SQL session.
 pub(super) fn statements(server_version_num: u32) -> String {
-    let mut sql = String::from("set client_encoding = 'UTF8'; set standard_conforming_strings = on;");
-    for (name, value) in VALUES {
-        sql.push_str(&format!("set {name} = '{value}';"));
-    }
+    let mut sql = String::new();
     for name in LIMITS {
         sql.push_str(&format!("set {name} = 0;"));
+    }
+    sql.push_str("set client_encoding = 'UTF8'; set standard_conforming_strings = on;");
+    for (name, value) in VALUES {
+        sql.push_str(&format!("set {name} = '{value}';"));
     }
     if server_version_num >= TRANSACTION_TIMEOUT_SINCE {
         sql.push_str("set transaction_timeout = 0;");

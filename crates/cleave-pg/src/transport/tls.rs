@@ -71,7 +71,8 @@ fn explain(error: &std::io::Error, name: &str) -> String {
         return format!("the TLS handshake broke off: {error}");
     };
     match tls {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // A bad signature: the authority has the right name and another key.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the server's certificate does not come from an authority in sslrootcert".into()
         }
         Error::InvalidCertificate(
