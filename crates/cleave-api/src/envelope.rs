@@ -52,10 +52,32 @@ impl<T: Report> Output<T> {
     }
 }
 
+impl<T: Serialize> Output<T> {
+    /// The document, indented.
+    ///
+    /// # Errors
+    /// None that a report of this crate can cause: their keys are strings and their numbers finite.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// The document on one line.
+    ///
+    /// # Errors
+    /// As [`Output::json`].
+    pub fn json_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+impl Report for () {
+    const KIND: &'static str = "error";
+}
+
 impl Output<()> {
     /// A command that failed before it had a report. The problems' own next steps become the document's.
     pub fn failed(problems: Vec<Problem>) -> Self {
         let next_steps = problems.iter().filter_map(|problem| problem.next.clone()).collect();
-        Self { cleave: CONTRACT_VERSION, kind: "error", data: None, problems, next_steps }
+        Self { cleave: CONTRACT_VERSION, kind: <()>::KIND, data: None, problems, next_steps }
     }
 }

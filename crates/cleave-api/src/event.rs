@@ -1,9 +1,33 @@
 //! What happens while a command runs: one enum feeds the terminal, JSON lines and whatever records it.
 
-use crate::{CopyProgress, NextStep, Problem};
+use crate::{CONTRACT_VERSION, CopyProgress, NextStep, Problem};
 use serde::Serialize;
 
-/// Something worth telling at once. As a JSON line: `{"event":"step_finished","service":"films",...}`.
+/// An event as a line of `--format jsonl`. The last line of a run is an [`crate::Output`] instead.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventLine<'e> {
+    cleave: &'static str,
+    kind: &'static str,
+    data: &'e Event,
+}
+
+impl<'e> From<&'e Event> for EventLine<'e> {
+    fn from(data: &'e Event) -> Self {
+        Self { cleave: CONTRACT_VERSION, kind: "event", data }
+    }
+}
+
+impl EventLine<'_> {
+    /// The line, without its end.
+    ///
+    /// # Errors
+    /// As [`crate::Output::json`].
+    pub fn json_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+/// Something worth telling at once. As JSON: `{"event":"step_finished","service":"films",...}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {

@@ -29,7 +29,7 @@ pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
 pub use demo::{DemoReport, PauseSummary};
 pub use doctor::{DoctorReport, Finding};
 pub use envelope::{CONTRACT_VERSION, Output, Report};
-pub use event::Event;
+pub use event::{Event, EventLine};
 pub use exit::ExitCode;
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{

@@ -7,7 +7,7 @@ use std::{error::Error, fmt};
 /// One problem at the surface, made from a crate's error or finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Stable code, `C0108`; `cleave explain CODE` has its page.
+    /// Stable code: a C and four digits; `cleave explain CODE` has its page.
     pub code: String,
     /// How much it matters.
     pub severity: Severity,

@@ -122,10 +122,20 @@ impl std::error::Error for ConfigError {}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file} has {}", count(.errors.len()))]
 pub struct ConfigErrors {
+    pub(crate) file: String,
+    pub(crate) errors: Vec<ConfigError>,
+}
+
+impl ConfigErrors {
     /// The file's name as given to [`crate::Config::parse`].
-    pub file: String,
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The errors, and the warnings found on the way.
-    pub errors: Vec<ConfigError>,
+    pub fn errors(&self) -> &[ConfigError] {
+        &self.errors
+    }
 }
 
 fn count(errors: usize) -> String {

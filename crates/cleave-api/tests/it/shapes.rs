@@ -234,7 +234,8 @@ fn events_are_one_json_line_each() {
         Event::Problem { service: Some(service()), problem: Problem::warning("C0501", "the target is slow") },
         Event::Next { next: verify_next() },
     ];
-    let lines: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    let lines: Vec<String> =
+        events.iter().map(|event| serde_json::to_string(&EventLine::from(event)).unwrap()).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
 

@@ -15,7 +15,7 @@ fn check(services: &str, tables: &[&str]) -> String {
             });
             lines.collect::<Vec<_>>().join("\n")
         }
-        Err(errors) => render(&errors.errors, &Source { file: "cleave.toml", text: &text }),
+        Err(errors) => render(errors.errors(), &Source { file: "cleave.toml", text: &text }),
     }
 }
 

@@ -12,11 +12,10 @@ fn check(rest: &str) -> String {
 
 fn check_whole(text: &str) -> String {
     let source = Source { file: "cleave.toml", text };
-    let errors = match Config::parse(text, source.file) {
-        Ok(config) => config.warnings,
-        Err(errors) => errors.errors,
-    };
-    render(&errors, &source)
+    match Config::parse(text, source.file) {
+        Ok(config) => render(&config.warnings, &source),
+        Err(errors) => render(errors.errors(), &source),
+    }
 }
 
 #[test]

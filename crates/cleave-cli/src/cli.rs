@@ -1,0 +1,89 @@
+//! The grammar of the command line: global flags and the list of verbs.
+
+use crate::commands::Command;
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// Takes a PostgreSQL monolith's database apart into databases that services own, live, verified and reversibly
+#[derive(Debug, Parser)]
+#[command(name = "cleave", version, max_term_width = 100, propagate_version = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 plan has changes (--detailed-exit-code),
+4 a gate refused and nothing changed, 5 differences found, 6 a switch undid itself, 7 drift,
+8 another operator holds the lease, 70 a bug in Cleave, 130 interrupted.";
+
+/// Flags of every verb.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// The configuration file
+    #[arg(short = 'C', long = "config", value_name = "FILE", global = true, default_value = "cleave.toml")]
+    pub config: PathBuf,
+
+    /// How to print: for people, one JSON document, or JSON lines with every event
+    #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value_t = Format::Human)]
+    pub format: Format,
+
+    /// Print data and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// When to use colour; NO_COLOR is respected
+    #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// Show no progress bars
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+
+    /// Do not ask; needed where standard input is no terminal
+    #[arg(long, global = true)]
+    pub yes: bool,
+
+    /// Why this is done; written into the journal
+    #[arg(long, value_name = "TEXT", global = true)]
+    pub reason: Option<String>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people
+    Human,
+    /// One JSON document at the end
+    Json,
+    /// A JSON line per event, then the document as the last line
+    Jsonl,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The flag of every verb that changes something.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Rehearsal {
+    /// Check everything and say what would be done; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

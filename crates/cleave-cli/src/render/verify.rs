@@ -1,0 +1,62 @@
+//! `cleave verify`.
+
+use super::style::{BAD, BOLD, GOOD, WARN, paint};
+use super::{Human, counted, table};
+use cleave_api::{Difference, TableVerdict, VerificationState, VerifyReport};
+use cleave_model::{format_count, format_duration_ms};
+
+impl Human for VerifyReport {
+    fn human(&self, _verbose: u8) -> String {
+        let style = match self.state {
+            VerificationState::Clean => GOOD,
+            VerificationState::Different => BAD,
+            VerificationState::None | VerificationState::Unproven | VerificationState::Stale => WARN,
+        };
+        let mut text = format!(
+            "{}  {}: {} compared in {}\n",
+            paint(BOLD, &self.service),
+            paint(style, self.state.as_str()),
+            counted(self.rows, "row", "rows"),
+            format_duration_ms(self.elapsed_ms)
+        );
+        text.push_str(&table::indented(&self.tables.iter().map(table_row).collect::<Vec<_>>()));
+        if !self.differences.is_empty() {
+            text.push('\n');
+            text.push_str(&table::columns(&self.differences.iter().map(difference_row).collect::<Vec<_>>()));
+            let all: u64 = self.tables.iter().map(|table| table.differences).sum();
+            let shown = self.differences.len() as u64;
+            if all > shown {
+                text.push_str(&format!("and {} more\n", format_count(all - shown)));
+            }
+        }
+        text
+    }
+}
+
+fn table_row(table: &TableVerdict) -> [String; 5] {
+    let some = |count: u64, what: &str| match count {
+        0 => String::new(),
+        _ => format!("{} {what}", format_count(count)),
+    };
+    let different = match table.differences {
+        0 => paint(GOOD, "equal"),
+        count => paint(BAD, &format!("{} different", format_count(count))),
+    };
+    [
+        table.table.clone(),
+        counted(table.rows, "row", "rows"),
+        different,
+        some(table.unproven, "unproven"),
+        some(table.rechecked, "looked at again"),
+    ]
+}
+
+fn difference_row(difference: &Difference) -> [String; 4] {
+    let key: Vec<String> = difference.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
+    [
+        paint(BAD, difference.kind.as_str()),
+        difference.table.clone(),
+        key.join(", "),
+        difference.columns.join(", "),
+    ]
+}

@@ -1,0 +1,11 @@
+//! Tests of the command line: the binary as a user runs it, and the drawing of every report.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
+
+mod arguments;
+mod config;
+mod explain;
+mod interrupts;
+mod reports;
+mod runner;
+mod surroundings;

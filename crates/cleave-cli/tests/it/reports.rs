@@ -1,0 +1,247 @@
+//! How each report looks, without its colours.
+
+use cleave_api::*;
+use cleave_cli::render::{self, Human};
+
+fn check(report: &impl Human) -> String {
+    let text = report.human(1);
+    anstream::adapter::strip_str(&text).collect()
+}
+
+#[test]
+fn a_status_shows_copy_streams_and_verification() {
+    let stream = |direction, armed| StreamStatus {
+        direction,
+        source: "monolith".into(),
+        target: "products".into(),
+        armed,
+        running: true,
+        slot: "cleave_films_forward_1".into(),
+        wal_status: WalStatus::Reserved,
+        retained_bytes: Some(22_000_000),
+        lag_bytes: Some(1_200_000),
+        lag_ms: Some(300),
+        position: Some("16/B374D848".into()),
+        applied_transactions: 8_400,
+    };
+    let following = ServiceStatus {
+        name: "films".into(),
+        state: ServiceState::Following,
+        paused: false,
+        home: "monolith".into(),
+        wanted: "products/films".into(),
+        epoch: 0,
+        streams: vec![stream(StreamDirection::Forward, true), stream(StreamDirection::Back, false)],
+        copy: Some(CopyProgress {
+            tables_done: 6,
+            tables: 6,
+            rows: 63_114_902,
+            bytes: 38_200_000_000,
+            elapsed_ms: Some(842_000),
+            ..Default::default()
+        }),
+        verification: VerificationStatus {
+            state: VerificationState::Clean,
+            at: None,
+            age_ms: Some(720_000),
+            rows: 63_114_902,
+            differences: 0,
+        },
+        problems: vec![],
+    };
+    let stopped = ServiceStatus {
+        name: "stores".into(),
+        state: ServiceState::Stopped,
+        streams: vec![],
+        copy: None,
+        problems: vec![
+            Problem::error("C0501", "`public.store` has another structure now").hint("cancel the move"),
+        ],
+        ..following.clone()
+    };
+    insta::assert_snapshot!(check(&StatusReport { services: vec![following, stopped], engine: None }));
+}
+
+#[test]
+fn a_plan_shows_what_moves_what_crosses_and_why_not() {
+    let plan = PlanReport {
+        service: "films".into(),
+        source: "monolith".into(),
+        home: "products/films".into(),
+        fingerprint: "7f3a".into(),
+        tables: vec![PlannedTable {
+            name: "public.film".into(),
+            target: "films.film".into(),
+            rows: 52_000_000,
+            bytes: 31_000_000_000,
+            identity: "primary key (film_id)".into(),
+        }],
+        crossings: vec![Crossing {
+            kind: CrossingKind::ForeignKey,
+            object: "public.inventory.inventory_film_id_fkey".into(),
+            fate: "becomes a watched reference".into(),
+        }],
+        missing_roles: vec![MissingRole {
+            role: "films_svc".into(),
+            database: "products".into(),
+            reason: "owns the schema".into(),
+            sql: "create role \"films_svc\" login".into(),
+        }],
+        steps: vec![PlanStep {
+            name: "schema".into(),
+            summary: "make the schema and its tables".into(),
+            side: ChangeSide::Target,
+            sql: vec![],
+        }],
+        locks: vec![LockUse {
+            database: "monolith".into(),
+            object: "public.film".into(),
+            mode: "ACCESS EXCLUSIVE".into(),
+            step: "fence".into(),
+        }],
+        expected_pause_ms: Some(120),
+        write_pause_ms: 500,
+        gates: vec![Gate { name: "slots".into(), holds: true, seen: "8 of 10 free, 2 needed".into() }],
+        refusals: vec![Problem::error("C0204", "`public.log` has no key").hint("add a primary key")],
+    };
+    insta::assert_snapshot!(check(&plan));
+}
+
+fn cutover(outcome: CutoverOutcome) -> CutoverReport {
+    CutoverReport {
+        service: "films".into(),
+        direction: SwitchDirection::Cutover,
+        outcome,
+        pause_ms: 236,
+        budget_ms: 500,
+        steps: vec![StepTime { name: "fence".into(), ms: 41 }, StepTime { name: "drain".into(), ms: 195 }],
+        epoch: 1,
+        home: "products".into(),
+        reason: None,
+    }
+}
+
+#[test]
+fn each_end_of_a_cutover_says_where_writes_go() {
+    let ends = [
+        CutoverOutcome::Switched,
+        CutoverOutcome::Aborted,
+        CutoverOutcome::Refused,
+        CutoverOutcome::Rehearsed,
+    ];
+    insta::assert_snapshot!(ends.map(|outcome| check(&cutover(outcome))).join("\n"));
+}
+
+#[test]
+fn a_verification_lists_differences_by_key() {
+    let report = VerifyReport {
+        service: "films".into(),
+        state: VerificationState::Different,
+        at: "2026-11-22T09:00:00Z".into(),
+        elapsed_ms: 812,
+        rows: 1_000,
+        tables: vec![TableVerdict {
+            table: "films.film".into(),
+            rows: 1000,
+            rechecked: 3,
+            unproven: 0,
+            differences: 2,
+        }],
+        differences: vec![Difference {
+            table: "films.film".into(),
+            key: vec![("film_id".into(), "17".into())],
+            kind: DifferenceKind::Changed,
+            columns: vec!["title".into()],
+        }],
+    };
+    insta::assert_snapshot!(check(&report));
+}
+
+#[test]
+fn a_history_has_a_line_per_entry() {
+    let entry = HistoryEntry {
+        id: 7,
+        at: "2026-11-22T09:00:00Z".into(),
+        database: "monolith".into(),
+        service: "films".into(),
+        move_id: 1,
+        step: "slot".into(),
+        event: HistoryEvent::Done,
+        detail: serde_json::json!({ "consistent_point": "0/1A2B3C8" }),
+    };
+    let begin = HistoryEntry { event: HistoryEvent::Begin, detail: serde_json::Value::Null, ..entry.clone() };
+    insta::assert_snapshot!(check(&History { entries: vec![begin, entry] }));
+}
+
+#[test]
+fn a_finding_says_what_why_and_the_fix() {
+    let finding = Finding {
+        code: "C0801".into(),
+        severity: Severity::Error,
+        database: "monolith".into(),
+        object: Some("wal_level".into()),
+        seen: "wal_level is replica".into(),
+        why: "changes cannot be decoded".into(),
+        fix_sql: Some("alter system set wal_level = logical".into()),
+    };
+    insta::assert_snapshot!(check(&DoctorReport { findings: vec![finding], checks: 14 }));
+}
+
+#[test]
+fn a_proof_is_a_short_table() {
+    let report = DemoReport {
+        acknowledged: 40_000,
+        found: 39_999,
+        lost: 1,
+        rounds: 3,
+        pause_ms: PauseSummary { p50: 80, p95: 120, max: 120 },
+        rows_moved: 1_000_000,
+        seconds: 61.5,
+        ..Default::default()
+    };
+    insta::assert_snapshot!(check(&report));
+}
+
+#[test]
+fn a_change_says_what_was_done() {
+    let report = ChangeReport {
+        service: "films".into(),
+        verb: "complete".into(),
+        dry_run: false,
+        state: ServiceState::Done,
+        home: "products".into(),
+        epoch: 1,
+        done: vec!["dropped slot cleave_films_back_1".into()],
+    };
+    insta::assert_snapshot!(check(&report));
+}
+
+#[test]
+fn the_closing_lines_are_undo_and_next() {
+    let undo = NextStep::cleave(["rollback", "films"], "any time before complete", Risk::Reversible);
+    let next = NextStep::cleave(["verify", "films"], "proves the way back", Risk::Read);
+    let text = render::closing(&[next], Some(&undo));
+    let plain: String = anstream::adapter::strip_str(&text).collect();
+    insta::assert_snapshot!(plain);
+}
+
+#[test]
+fn events_without_a_terminal_are_plain_lines() {
+    let mut narrator = render::Narrator::new(true);
+    let service = || "films".to_owned();
+    let events = [
+        Event::StepStarted { service: service(), step: "slot".into(), summary: "making the slot".into() },
+        Event::CopyProgress { service: service(), table: None, progress: CopyProgress::default() },
+        Event::StepFinished {
+            service: service(),
+            step: "slot".into(),
+            summary: "slot made".into(),
+            elapsed_ms: 41,
+        },
+        Event::Note { service: None, message: "waiting for an old transaction".into() },
+        Event::Problem { service: None, problem: Problem::warning("C0501", "the target is slow") },
+    ];
+    let text: String = events.iter().map(|event| narrator.tell(event, false)).collect();
+    let plain: String = anstream::adapter::strip_str(&text).collect();
+    insta::assert_snapshot!(plain);
+}
