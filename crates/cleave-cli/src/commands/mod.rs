@@ -1,7 +1,22 @@
 //! One file per verb: its arguments, whose doc comment is its manual, and a thin `run`.
 
+pub mod apply;
+pub mod cancel;
+pub mod complete;
 pub mod config;
+pub mod cutover;
+pub mod demo;
+pub mod doctor;
 pub mod explain;
+pub mod history;
+pub mod init;
+pub mod pause;
+pub mod plan;
+pub mod resume;
+pub mod rollback;
+pub mod run;
+pub mod status;
+pub mod verify;
 
 use crate::context::Context;
 use crate::failure::Failure;

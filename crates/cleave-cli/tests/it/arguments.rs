@@ -26,3 +26,34 @@ fn every_verb_has_a_one_line_description() {
         left.extend(command.get_subcommands().cloned());
     }
 }
+
+/// A verb's arguments as a command of their own.
+fn parses<A: clap::Args>(arguments: &[&str]) -> bool {
+    let command = A::augment_args(clap::Command::new("verb").no_binary_name(true));
+    command.clone().debug_assert();
+    assert!(command.get_about().is_some(), "the arguments' doc comment is the manual");
+    command.try_get_matches_from(arguments).is_ok()
+}
+
+#[test]
+fn arguments_of_verbs_on_services_take_what_the_manual_says() {
+    use cleave_cli::commands::*;
+    assert!(parses::<init::InitArgs>(&["env:MONOLITH_URL", "--force"]));
+    assert!(!parses::<init::InitArgs>(&[]));
+    assert!(parses::<doctor::DoctorArgs>(&["films", "stores"]));
+    assert!(parses::<plan::PlanArgs>(&["films", "-o", "films.plan", "--detailed-exit-code"]));
+    assert!(!parses::<plan::PlanArgs>(&["--sql", "--full"]));
+    assert!(parses::<apply::ApplyArgs>(&["films.plan", "--until", "following", "--dry-run"]));
+    assert!(!parses::<apply::ApplyArgs>(&["--until", "switched"]));
+    assert!(parses::<run::RunArgs>(&[]) && parses::<history::HistoryArgs>(&[]));
+    assert!(parses::<status::StatusArgs>(&["--watch"]));
+    assert!(parses::<verify::VerifyArgs>(&["films"]) && !parses::<verify::VerifyArgs>(&[]));
+    assert!(parses::<cutover::CutoverArgs>(&["films", "--dry-run"]) && !parses::<cutover::CutoverArgs>(&[]));
+    assert!(parses::<rollback::RollbackArgs>(&["films"]) && parses::<complete::CompleteArgs>(&["films"]));
+    assert!(parses::<cancel::CancelArgs>(&["films"]) && parses::<pause::PauseArgs>(&["films"]));
+    assert!(parses::<resume::ResumeArgs>(&["films"]));
+    assert!(
+        parses::<demo::DemoArgs>(&["--rounds", "1", "--keep"])
+            && !parses::<demo::DemoArgs>(&["--rounds", "0"])
+    );
+}
