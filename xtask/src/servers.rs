@@ -237,16 +237,26 @@ impl Pin {
             && link.is_ok_and(|link| link == Path::new(self.version))
     }
 
+    fn is_stamped(&self, folder: &Path) -> bool {
+        let stamp = fs::read_to_string(folder.join(self.version).join(STAMP));
+        stamp.is_ok_and(|stamp| stamp == self.integrity)
+    }
+
     fn install(&self, folder: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Error> {
         let home = folder.join(self.version);
-        if !home.join(STAMP).exists() {
-            let work = folder.join(format!(".fetch-{}", self.version));
+        if !self.is_stamped(folder) {
+            // A name of its own: children of a killed fetch may still write into the last one's.
+            let work = folder.join(format!(".fetch-{}-{}", self.version, std::process::id()));
             fs::create_dir(&work).map_err(file("create", &work))?;
             say(format!("Fetching PostgreSQL {} ({})", self.major, self.subject()));
             let archive = self.download(&work)?;
             self.check(&archive)?;
             say(format!("Unpacking PostgreSQL {} into {}", self.major, home.display()));
             let package = self.unpack(&archive, &work)?;
+            if home.exists() {
+                // Without its stamp it is somebody's broken remains.
+                fs::rename(&home, work.join("replaced")).map_err(file("move away", &home))?;
+            }
             fs::rename(&package, &home).map_err(file("create", &home))?;
             fs::remove_dir_all(&work).map_err(file("remove", &work))?;
         }
@@ -259,7 +269,7 @@ impl Pin {
 
     fn download(&self, work: &Path) -> Result<PathBuf, Error> {
         let mut npm = Command::new("npm");
-        npm.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"]);
+        npm.args(["pack", "--loglevel=error", "--ignore-scripts", "--pack-destination"]);
         npm.arg(work).arg(self.subject()).current_dir(work);
         self.run("npm", "npm (it comes with Node.js; on Debian and Ubuntu: apt-get install npm)", npm)?;
         let archives = fs::read_dir(work).map_err(file("read", work))?;
@@ -351,4 +361,81 @@ fn open_to_others(folder: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of one test, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("xtask-servers-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_not_the_pinned_one_is_refused() {
+        let folder = Folder::new("integrity");
+        let archive = folder.0.join("package.tgz");
+        fs::write(&archive, "something else").unwrap();
+        let error = PINS[0].check(&archive).unwrap_err();
+        assert!(matches!(error, Error::Integrity { .. }), "{error}");
+        let hash = STANDARD.encode(Sha512::digest("something else"));
+        let pin = Pin { major: 14, version: "14", integrity: hash.leak() };
+        pin.check(&archive).unwrap();
+    }
+
+    #[test]
+    fn a_version_is_complete_with_its_stamp_and_its_link_only() {
+        let folder = Folder::new("complete");
+        let (pin, home) = (&PINS[0], folder.0.join(PINS[0].version));
+        fs::create_dir(&home).unwrap();
+        symlink(pin.version, folder.0.join("14")).unwrap();
+        assert!(!pin.is_complete(&folder.0), "no stamp");
+        fs::write(home.join(STAMP), "of another archive").unwrap();
+        assert!(!pin.is_complete(&folder.0), "another stamp");
+        fs::write(home.join(STAMP), pin.integrity).unwrap();
+        assert!(pin.is_complete(&folder.0));
+        fs::remove_file(folder.0.join("14")).unwrap();
+        assert!(!pin.is_complete(&folder.0), "no link");
+    }
+
+    #[test]
+    fn links_stay_inside_the_package() {
+        let folder = Folder::new("links");
+        let native = folder.0.join("native");
+        fs::create_dir(&native).unwrap();
+        let list = |source: &str, target: &str| {
+            let text = format!(r#"[{{"source": "{source}", "target": "{target}"}}]"#);
+            fs::write(native.join("pg-symlinks.json"), text).unwrap();
+            PINS[0].link(&folder.0)
+        };
+        list("native/libpq.so.5.14", "native/libpq.so.5").unwrap();
+        assert_eq!(fs::read_link(native.join("libpq.so.5")).unwrap(), Path::new("libpq.so.5.14"));
+        for target in ["../libpq.so", "/tmp/libpq.so", "native/../../libpq.so", "libpq.so"] {
+            assert!(matches!(list("native/libpq.so.5.14", target), Err(Error::Link(_))), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_was_half_fetched_is_removed_and_nothing_else() {
+        let folder = Folder::new("half");
+        for name in [".fetch-14.23.0", "14.23.0"] {
+            fs::create_dir_all(folder.0.join(name).join("package")).unwrap();
+        }
+        remove_half_done(&folder.0).unwrap();
+        assert!(!folder.0.join(".fetch-14.23.0").exists());
+        assert!(folder.0.join("14.23.0").exists());
+    }
 }
