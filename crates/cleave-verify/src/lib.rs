@@ -1,1 +1,27 @@
-//! cleave-verify
+//! Compares the tables of two live databases row by row, without false alarms while both are written to.
+//!
+//! [`verify`] reads each table once on each side as hashes per bucket, reads the rows of buckets that differ, and
+//! re-reads the rows that differ by key until each is equal, proven different, or out of rounds (unproven).
+//! `docs/design/verify.md` argues why a lagging row is never called different and a real difference never missed.
+//! The caller supplies what makes the two sides comparable: [`Settle`] waits until the follower has caught up.
+
+mod buckets;
+mod connection;
+mod error;
+mod judge;
+mod outcome;
+mod pair;
+mod progress;
+mod recheck;
+mod relation;
+mod run;
+mod spec;
+mod sql;
+mod suspects;
+mod tally;
+
+pub use error::{Side, VerifyError};
+pub use outcome::{Difference, DifferenceKind, RowKey, TableOutcome, VerifyOutcome};
+pub use progress::VerifyProgress;
+pub use run::verify;
+pub use spec::{BoxedFuture, Settle, VerifyLimits, VerifySpec, VerifyTable};

@@ -1,0 +1,117 @@
+//! Why a comparison could not be made, with the stable codes C0601 to C0607. A difference is no error.
+
+use cleave_model::{Ident, QualifiedName};
+use cleave_pg::PgError;
+use std::fmt;
+
+/// One of the two databases compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The system of record.
+    Home,
+    /// What follows it.
+    Follower,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Home => "home",
+            Self::Follower => "follower",
+        })
+    }
+}
+
+/// Why a comparison could not be made. No message holds a row value.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The table does not exist, or is something else.
+    #[error("the {side} has no table {table}")]
+    TableMissing {
+        /// Where.
+        side: Side,
+        /// The table's name there.
+        table: QualifiedName,
+    },
+    /// The table lacks a column.
+    #[error("table {table} on the {side} has no column {column}")]
+    ColumnMissing {
+        /// Where.
+        side: Side,
+        /// The table's name there.
+        table: QualifiedName,
+        /// The column's name there.
+        column: Ident,
+    },
+    /// The role may not read the table, or not all of its rows.
+    #[error("the role on the {side} may not read table {table}: {source}")]
+    NoPrivilege {
+        /// Where.
+        side: Side,
+        /// The table's name there.
+        table: QualifiedName,
+        /// What the server said.
+        source: PgError,
+    },
+    /// The connection could not be made, or ended.
+    #[error("no connection to the {side}: {source}")]
+    Connection {
+        /// Where.
+        side: Side,
+        /// What happened.
+        source: PgError,
+    },
+    /// The stream that keeps the follower current does not run; reported by [`Settle`](crate::Settle).
+    #[error("the follower is not being kept current: {reason}")]
+    StreamStopped {
+        /// Why, without row values.
+        reason: String,
+    },
+    /// The caller asked to stop.
+    #[error("the comparison was cancelled")]
+    Cancelled,
+    /// A statement failed for another reason.
+    #[error("cannot compare table {table} on the {side}: {source}")]
+    Query {
+        /// Where.
+        side: Side,
+        /// The table's name there.
+        table: QualifiedName,
+        /// What the server said.
+        source: PgError,
+    },
+}
+
+impl VerifyError {
+    /// The stable code, `C0601` to `C0607`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TableMissing { .. } => "C0601",
+            Self::ColumnMissing { .. } => "C0602",
+            Self::NoPrivilege { .. } => "C0603",
+            Self::Connection { .. } => "C0604",
+            Self::StreamStopped { .. } => "C0605",
+            Self::Cancelled => "C0606",
+            Self::Query { .. } => "C0607",
+        }
+    }
+
+    /// True if the same comparison may succeed when it is tried again as it is.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection { source, .. } | Self::Query { source, .. } => source.is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Sorts a failure of a statement on a table.
+    pub(crate) fn of_table(side: Side, table: &QualifiedName, source: PgError) -> Self {
+        let table = table.clone();
+        match source.sqlstate() {
+            _ if source.is_connection_lost() => Self::Connection { side, source },
+            Some("42P01" | "3F000") => Self::TableMissing { side, table },
+            Some("42501") => Self::NoPrivilege { side, table, source },
+            _ => Self::Query { side, table, source },
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Reads rows that differ again, by key and in rounds, until each is decided or the rounds are over.
+
+use crate::{
+    Settle, VerifyError, VerifyLimits, VerifyProgress,
+    connection::{Connection, Parameter},
+    judge::{Reading, Round, Suspicion, Verdict, judge},
+    pair::{Half, Pair},
+    suspects::{Identity, add},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// Pauses between rounds start here and double up to the maximum.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Who is writing to the table: a transaction keeps this lock until its changes are visible to others.
+const WRITERS: &str = "\
+    with recursive family(oid) as (
+        select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = $1 and c.relname = $2
+        union
+        select i.inhrelid from family f join pg_inherits i on i.inhparent = f.oid)
+    select distinct l.virtualtransaction from pg_locks l join family f on f.oid = l.relation
+    where l.locktype = 'relation' and l.granted
+        and l.database = (select oid from pg_database where datname = current_database())
+        and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
+
+/// What became of a row that was read again.
+pub(crate) enum Decided {
+    /// It differs.
+    Different(Identity, Suspicion),
+    /// It never held still; as it was seen last.
+    Unproven(Identity, Suspicion),
+}
+
+/// The two connections for reading by key, and the rules.
+pub(crate) struct Recheck<'a> {
+    pub(crate) home: &'a Connection,
+    pub(crate) follower: &'a Connection,
+    pub(crate) pair: &'a Pair,
+    pub(crate) settle: &'a Settle,
+    pub(crate) limits: VerifyLimits,
+    pub(crate) progress: &'a (dyn Fn(VerifyProgress) + Sync),
+}
+
+/// What a row's earlier rounds left.
+#[derive(Default)]
+struct Open {
+    suspicion: Option<Suspicion>,
+    last: Option<Suspicion>,
+}
+
+type Readings = BTreeMap<Identity, Reading>;
+
+impl Recheck<'_> {
+    /// Decides about every candidate. What turns out equal is not in the result.
+    pub(crate) async fn run(&self, candidates: Vec<Identity>) -> Result<Vec<Decided>, VerifyError> {
+        let mut open: BTreeMap<Identity, Open> =
+            candidates.into_iter().map(|identity| (identity, Open::default())).collect();
+        let mut decided = Vec::new();
+        let mut writers = BTreeSet::new();
+        let mut pause = PAUSE_MIN;
+        for round in 1..=self.limits.rounds.max(2) {
+            if open.is_empty() {
+                break;
+            }
+            if round > 1 {
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            (self.progress)(VerifyProgress::Rechecking {
+                table: self.pair.home.name.clone(),
+                rows: open.len() as u64,
+                round,
+            });
+            self.round(&mut open, &mut writers, &mut decided).await?;
+        }
+        let unproven = open.into_iter().map(|(identity, open)| {
+            Decided::Unproven(identity, open.last.unwrap_or(Suspicion { home: None, follower: None }))
+        });
+        decided.extend(unproven);
+        Ok(decided)
+    }
+
+    /// One round over all open rows. The order of the five reads is what the proof stands on.
+    async fn round(
+        &self,
+        open: &mut BTreeMap<Identity, Open>,
+        writers: &mut BTreeSet<String>,
+        decided: &mut Vec<Decided>,
+    ) -> Result<(), VerifyError> {
+        let writers_gone = writers.is_empty() || self.writers().await?.is_disjoint(writers);
+        let mut home_before = read(self.home, &self.pair.home, open).await?;
+        (self.settle)().await?;
+        let mut follower = read(self.follower, &self.pair.follower, open).await?;
+        *writers = self.writers().await?;
+        let mut home_after = read(self.home, &self.pair.home, open).await?;
+        for (identity, mut row) in std::mem::take(open) {
+            let round = Round {
+                home_before: home_before.remove(&identity),
+                follower: follower.remove(&identity),
+                home_after: home_after.remove(&identity),
+                writers_gone,
+            };
+            let last = Suspicion { home: round.home_after.clone(), follower: round.follower.clone() };
+            match judge(row.suspicion.as_ref(), round) {
+                Verdict::Equal => {}
+                Verdict::Different(suspicion) => decided.push(Decided::Different(identity, suspicion)),
+                Verdict::Open(suspicion) => {
+                    row = Open { suspicion, last: Some(last) };
+                    open.insert(identity, row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<String>, VerifyError> {
+        let name = &self.pair.home.name;
+        let parameters: [Parameter<'_>; 2] = [&name.schema.as_str(), &name.name.as_str()];
+        let rows = self.home.rows(name, WRITERS, &parameters).await?;
+        rows.iter().map(|row| self.home.value(name, row, 0)).collect()
+    }
+}
+
+async fn read(
+    connection: &Connection,
+    half: &Half,
+    open: &BTreeMap<Identity, Open>,
+) -> Result<Readings, VerifyError> {
+    let columns: Vec<Vec<&str>> = (0..half.statements.identity_columns)
+        .map(|at| open.keys().filter_map(|identity| identity.get(at)).map(String::as_str).collect())
+        .collect();
+    let parameters: Vec<Parameter<'_>> = columns.iter().map(|column| column as Parameter<'_>).collect();
+    let mut readings = Readings::new();
+    for row in connection.rows(&half.name, &half.statements.lookup, &parameters).await? {
+        let identity: Identity = connection.value(&half.name, &row, 0)?;
+        let content: Vec<i64> = connection.value(&half.name, &row, 1)?;
+        let version: i64 = connection.value(&half.name, &row, 2)?;
+        let reading = readings.entry(identity).or_insert(Reading { content: Vec::new(), version: 0 });
+        add(&mut reading.content, &content);
+        reading.version = reading.version.wrapping_add(version);
+    }
+    Ok(readings)
+}

@@ -1,0 +1,135 @@
+//! The comparison as a whole: workers that take tables one after another.
+
+use crate::{
+    Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
+    VerifyTable, buckets::Scan, connection::Connection, pair::Pair, recheck::Recheck, suspects::Suspects,
+    tally::Tally,
+};
+use cleave_pg::Endpoint;
+use futures_util::future::try_join_all;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Rows that are read again together. Bounds memory: a key is at most a third of a page (some 2.7 kB).
+const CHUNK_ROWS: usize = 2_000;
+
+/// Compares the tables of a service on two live databases. Differences are part of the outcome; they are no error.
+///
+/// `progress` is called from the task that polls this future. Dropping the future, or `cancel` of the
+/// specification, ends the statements at the servers.
+///
+/// # Errors
+/// [`VerifyError`]: a table or column that is not there or may not be read, a lost connection, a stream that has
+/// stopped, and [`VerifyError::Cancelled`].
+pub async fn verify(
+    spec: VerifySpec,
+    progress: impl Fn(VerifyProgress) + Sync,
+) -> Result<VerifyOutcome, VerifyError> {
+    let VerifySpec { home, follower, tables, jobs, settle, limits, cancel } = spec;
+    let comparison = Comparison {
+        home,
+        follower,
+        settle,
+        limits,
+        progress: &progress,
+        outcomes: Mutex::new(tables.iter().map(|_| None).collect()),
+        tables,
+        next: AtomicUsize::new(0),
+    };
+    let workers = (0..jobs.clamp(1, comparison.tables.len().max(1))).map(|_| Box::pin(comparison.work()));
+    tokio::select! {
+        biased;
+        () = cancel => return Err(VerifyError::Cancelled),
+        done = try_join_all(workers) => done?,
+    };
+    let outcomes = comparison.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(VerifyOutcome { tables: outcomes.into_iter().flatten().collect() })
+}
+
+struct Comparison<'p> {
+    home: Endpoint,
+    follower: Endpoint,
+    tables: Vec<VerifyTable>,
+    settle: Settle,
+    limits: VerifyLimits,
+    progress: &'p (dyn Fn(VerifyProgress) + Sync),
+    /// The next table that nobody has taken.
+    next: AtomicUsize,
+    outcomes: Mutex<Vec<Option<TableOutcome>>>,
+}
+
+/// A session on each side.
+struct Connections {
+    home: Connection,
+    follower: Connection,
+}
+
+impl Comparison<'_> {
+    async fn work(&self) -> Result<(), VerifyError> {
+        let mut scanning = None;
+        let mut by_key = None;
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(table) = self.tables.get(at) else { return Ok(()) };
+            let outcome = self.table(table, &mut scanning, &mut by_key).await?;
+            (self.progress)(VerifyProgress::Finished { outcome: outcome.clone() });
+            let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = outcomes.get_mut(at) {
+                *place = Some(outcome);
+            }
+        }
+    }
+
+    /// Rows are read by key on connections of their own, while the rows of the buckets wait on the first two.
+    async fn table(
+        &self,
+        table: &VerifyTable,
+        scanning: &mut Option<Connections>,
+        by_key: &mut Option<Connections>,
+    ) -> Result<TableOutcome, VerifyError> {
+        let progress = self.progress;
+        let Connections { home, follower } = self.connected(scanning).await?;
+        let pair = Pair::read(home, follower, table).await?;
+        let name = &pair.home.name;
+        progress(VerifyProgress::Started { table: name.clone(), estimated_rows: pair.estimated_rows });
+        let scan = Scan::run(home, follower, &pair).await?;
+        let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
+        progress(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
+        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept);
+        if scan.buckets.is_empty() {
+            return Ok(tally.finish());
+        }
+        let mut suspects = Suspects::read(home, follower, &pair, &scan).await?;
+        loop {
+            let candidates = suspects.next(CHUNK_ROWS).await?;
+            if candidates.is_empty() {
+                return Ok(tally.finish());
+            }
+            let Connections { home, follower } = self.connected(by_key).await?;
+            let (settle, limits, pair) = (&self.settle, self.limits, &pair);
+            let recheck = Recheck { home, follower, pair, settle, limits, progress };
+            for decided in recheck.run(candidates).await? {
+                tally.add(decided);
+            }
+        }
+    }
+
+    async fn connected<'c>(
+        &self,
+        place: &'c mut Option<Connections>,
+    ) -> Result<&'c Connections, VerifyError> {
+        let connections = match place.take() {
+            Some(connections) => connections,
+            None => {
+                let (home, follower) = tokio::try_join!(
+                    Connection::open(Side::Home, &self.home),
+                    Connection::open(Side::Follower, &self.follower)
+                )?;
+                Connections { home, follower }
+            }
+        };
+        Ok(place.insert(connections))
+    }
+}

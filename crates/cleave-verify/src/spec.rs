@@ -1,0 +1,73 @@
+//! What is to be compared, and with what limits.
+
+use crate::VerifyError;
+use cleave_model::{Ident, QualifiedName};
+use cleave_pg::Endpoint;
+use std::{fmt, pin::Pin, sync::Arc};
+
+/// A future that owns what it needs.
+pub type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Waits until the follower has caught up: called at an instant, it returns once everything that the home committed
+/// before that instant is visible on the follower. An error ends the comparison; a stream that has stopped is
+/// [`VerifyError::StreamStopped`].
+pub type Settle = Arc<dyn Fn() -> BoxedFuture<Result<(), VerifyError>> + Send + Sync>;
+
+/// One comparison.
+pub struct VerifySpec {
+    /// The database that is the system of record.
+    pub home: Endpoint,
+    /// The database that follows it.
+    pub follower: Endpoint,
+    /// What to compare.
+    pub tables: Vec<VerifyTable>,
+    /// Tables compared at a time, at least one. Each takes two connections on each side.
+    pub jobs: usize,
+    /// See [`Settle`].
+    pub settle: Settle,
+    /// Bounds of what is tried and kept.
+    pub limits: VerifyLimits,
+    /// Ready when the comparison shall stop; running statements are then cancelled.
+    pub cancel: BoxedFuture<()>,
+}
+
+/// A table on both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyTable {
+    /// Its name on the home.
+    pub home_name: QualifiedName,
+    /// Its name on the follower.
+    pub follower_name: QualifiedName,
+    /// The columns to compare, each by its name on the home and on the follower.
+    pub columns: Vec<(Ident, Ident)>,
+    /// The columns that tell rows apart, as indexes into `columns`. Without a key (and where a key column may be
+    /// null) the rows are compared as a multiset.
+    pub key: Option<Vec<usize>>,
+}
+
+/// Bounds of what a comparison tries and keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyLimits {
+    /// How often a row that differs is read again before it counts as unproven; at least two.
+    pub rounds: u32,
+    /// Differences listed per table, and as many unproven rows; the others are counted only.
+    pub differences_kept: usize,
+}
+
+impl Default for VerifyLimits {
+    fn default() -> Self {
+        Self { rounds: 20, differences_kept: 100 }
+    }
+}
+
+impl fmt::Debug for VerifySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifySpec")
+            .field("home", &self.home)
+            .field("follower", &self.follower)
+            .field("tables", &self.tables)
+            .field("jobs", &self.jobs)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

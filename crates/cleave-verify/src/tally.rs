@@ -1,0 +1,122 @@
+//! Adds up what was decided about a table's rows.
+
+use crate::{
+    Difference, DifferenceKind, RowKey, TableOutcome,
+    judge::{Reading, Suspicion},
+    pair::Pair,
+    recheck::Decided,
+    suspects::Identity,
+};
+use cleave_model::Ident;
+
+/// Where the column hashes start in a keyed row's content: behind the count and the two row hashes.
+const COLUMN_HASHES_AT: usize = 3;
+
+/// A table's outcome in the making.
+pub(crate) struct Tally<'a> {
+    pair: &'a Pair,
+    kept_max: usize,
+    outcome: TableOutcome,
+}
+
+impl<'a> Tally<'a> {
+    pub(crate) fn new(pair: &'a Pair, rows: u64, kept_max: usize) -> Self {
+        let outcome = TableOutcome {
+            table: pair.home.name.clone(),
+            rows,
+            equal: 0,
+            missing: 0,
+            extra: 0,
+            different: 0,
+            unproven: 0,
+            differences: Vec::new(),
+            unproven_rows: Vec::new(),
+        };
+        Self { pair, kept_max, outcome }
+    }
+
+    pub(crate) fn add(&mut self, decided: Decided) {
+        match decided {
+            Decided::Different(identity, seen) if self.pair.keyed => self.keyed(identity, &seen),
+            Decided::Different(identity, seen) => self.keyless(&identity, &seen),
+            Decided::Unproven(identity, seen) => self.unproven(identity, &seen),
+        }
+    }
+
+    /// The result. Rows that came or went since they were counted can make the parts more than the whole.
+    pub(crate) fn finish(mut self) -> TableOutcome {
+        let not_equal = self.outcome.missing + self.outcome.different + self.outcome.unproven;
+        self.outcome.equal = self.outcome.rows.saturating_sub(not_equal);
+        self.outcome
+    }
+
+    fn keyed(&mut self, identity: Identity, seen: &Suspicion) {
+        let kind = match (&seen.home, &seen.follower) {
+            (Some(home), Some(follower)) => {
+                self.outcome.different += 1;
+                DifferenceKind::Different { columns: self.differing_columns(home, follower) }
+            }
+            (Some(_), None) => {
+                self.outcome.missing += 1;
+                DifferenceKind::Missing
+            }
+            (None, _) => {
+                self.outcome.extra += 1;
+                DifferenceKind::Extra
+            }
+        };
+        self.keep(Difference { row: RowKey::Key(identity), kind });
+    }
+
+    fn keyless(&mut self, identity: &Identity, seen: &Suspicion) {
+        let (home, follower) = (count(seen.home.as_ref()), count(seen.follower.as_ref()));
+        let kind = if home > follower {
+            self.outcome.missing += home - follower;
+            DifferenceKind::Missing
+        } else {
+            self.outcome.extra += follower - home;
+            DifferenceKind::Extra
+        };
+        self.keep(Difference { row: keyless_row(identity, home, follower), kind });
+    }
+
+    fn unproven(&mut self, identity: Identity, seen: &Suspicion) {
+        let row = if self.pair.keyed {
+            self.outcome.unproven += 1;
+            RowKey::Key(identity)
+        } else {
+            let (home, follower) = (count(seen.home.as_ref()), count(seen.follower.as_ref()));
+            self.outcome.unproven += home.abs_diff(follower).max(1);
+            keyless_row(&identity, home, follower)
+        };
+        if self.outcome.unproven_rows.len() < self.kept_max {
+            self.outcome.unproven_rows.push(row);
+        }
+    }
+
+    fn keep(&mut self, difference: Difference) {
+        if self.outcome.differences.len() < self.kept_max {
+            self.outcome.differences.push(difference);
+        }
+    }
+
+    fn differing_columns(&self, home: &Reading, follower: &Reading) -> Vec<Ident> {
+        if home.content.first() != follower.content.first() {
+            return Vec::new();
+        }
+        let hashes =
+            |reading: &Reading| reading.content.iter().skip(COLUMN_HASHES_AT).copied().collect::<Vec<_>>();
+        let pairs = hashes(home).into_iter().zip(hashes(follower));
+        let columns = self.pair.columns.iter().zip(pairs);
+        columns.filter(|(_, (here, there))| here != there).map(|(column, _)| column.clone()).collect()
+    }
+}
+
+fn count(reading: Option<&Reading>) -> u64 {
+    reading.and_then(|reading| reading.content.first()).map_or(0, |count| count.unsigned_abs())
+}
+
+fn keyless_row(identity: &Identity, home: u64, follower: u64) -> RowKey {
+    let hash = identity.iter().map(|part| format!("{part:0>16}")).collect();
+    RowKey::Keyless { hash, home, follower }
+}
