@@ -59,7 +59,7 @@ fn outside_sql() -> String {
                 or d.refclassid in ('pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass,
                                     'pg_collation'::regclass, 'pg_conversion'::regclass, 'pg_ts_config'::regclass,
                                     'pg_ts_dict'::regclass, 'pg_ts_parser'::regclass, 'pg_am'::regclass,
-                                    'pg_language'::regclass, 'pg_foreign_server'::regclass))"
+                                    'pg_language'::regclass))"
     )
 }
 

@@ -1,46 +1,36 @@
 //! Sessions: passwords, refusals, pinned settings, cancelling, notices.
 
-use crate::{endpoint, on_every_version, refusals, session, until};
+use crate::{
+    endpoint, on_every_version, refusals,
+    secure_server::{PASSWORD, SecureServer},
+    session, until,
+};
 use cleave_pg::{During, Endpoint};
-use cleave_sandbox::{Cluster, Options, Version};
+use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
 use std::time::Duration;
 
-/// Roles whose passwords the server asks for in each of its ways; the name of the role is that of the way.
 #[tokio::test]
 async fn every_way_to_ask_for_a_password_is_answered_by_both_kinds_of_connection() {
     let runs = Version::ALL.map(|version| async move {
-        let ways = [("scram-sha-256", "scram"), ("md5", "md5"), ("password", "clear")];
-        let options = ways.iter().fold(Options::new(), |options, (way, role)| {
-            options.access_rule(format!("host all {role} 127.0.0.1/32 {way}"))
-        });
-        let cluster = Cluster::start(version, &options).await.unwrap();
-        let superuser = Endpoint::parse(&cluster.url("postgres")).unwrap();
-        let admin = cleave_pg::connect(&superuser, "test").await.unwrap();
-        for (way, role) in ways {
-            let encryption = if way == "md5" { "md5" } else { "scram-sha-256" };
-            let sql = format!(
-                "set password_encryption = '{encryption}';
-                 create role {role} login replication password 'pä ss'"
-            );
-            admin.batch_execute(&sql).await.unwrap();
-            let right = superuser.clone().with_user(role, "pä ss");
+        let server = SecureServer::of(version).await;
+        for role in ["by_scram", "by_md5", "by_password"] {
+            let right = server.endpoint(role, &format!("password='{PASSWORD}'"));
             let sql = cleave_pg::connect(&right, "test").await.unwrap();
             let user: String = sql.query_one("select session_user::text", &[]).await.unwrap().get(0);
             assert_eq!(user, role);
             cleave_pg::connect_replication(&right, "test").await.unwrap();
-
-            for error in refusals(&superuser.clone().with_user(role, "not it")).await {
+            for error in refusals(&server.endpoint(role, "password='not it'")).await {
                 assert_eq!(error.code(), "C0103", "{error}");
                 let message = error.to_string();
                 assert!(message.contains(role) && !message.contains("not it"), "{message}");
             }
-            let without = format!("host=127.0.0.1 port={} dbname=postgres user={role}", cluster.port());
-            for error in refusals(&Endpoint::parse(&without).unwrap()).await {
+            for error in refusals(&server.endpoint(role, "")).await {
                 assert_eq!(error.code(), "C0103", "{error:?}");
                 assert!(error.to_string().contains("the connection string has none"), "{error}");
             }
         }
+        cleave_pg::connect_replication(&server.superuser(), "test").await.unwrap();
     });
     futures_util::future::join_all(runs).await;
 }

@@ -6,6 +6,7 @@ mod connecting;
 mod copying;
 mod locking;
 mod replicating;
+mod secure_server;
 mod slot_keeping;
 mod tls;
 
