@@ -11,8 +11,14 @@
 
 mod text;
 
+pub mod bridge;
 pub mod carry;
 pub mod create;
+pub mod fence;
+pub mod fill;
+pub mod publication;
+pub mod references;
+pub mod switch;
 
 pub use carry::{Carried, Unsupported, carry};
 pub use create::Target;

@@ -15,6 +15,8 @@ mod user_type;
 
 pub use column::identity_kinds;
 pub use foreign_key::{ForeignKeySql, foreign_key, foreign_keys};
+pub(crate) use foreign_key::{definition as fk_definition, leaves as fk_leaves};
+pub(crate) use grant::statement as grant_statement;
 pub use grant::{Grants, grants, owners};
 pub use index::indexes;
 pub use late::{comments, late_checks, policies, statistics, triggers};

@@ -1,10 +1,13 @@
 //! Tests of the DDL writer on real servers.
 
-#[cfg(test)]
+#![cfg(test)]
+
 mod carrying;
-#[cfg(test)]
+
 mod catalog_reading;
-#[cfg(test)]
+
 mod normal;
-#[cfg(test)]
+
+mod refusing;
 mod servers;
+mod switching;

@@ -13,6 +13,8 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 /// A new database of a running server.
 pub(crate) struct Database {
     pub(crate) client: Client,
+    pub(crate) name: String,
+    pub(crate) port: u16,
 }
 
 impl Database {
@@ -25,7 +27,12 @@ impl Database {
                 None => {
                     let cluster = Arc::new(Cluster::start(version, &Options::new()).await.unwrap());
                     let admin = cleave_sandbox::connect(&cluster.url("postgres")).await.unwrap();
-                    admin.batch_execute("create role zoo_reader; create role zoo_writer").await.unwrap();
+                    admin
+                        .batch_execute(
+                            "create role zoo_reader; create role zoo_writer; create role zoo_app login",
+                        )
+                        .await
+                        .unwrap();
                     clusters.insert(version, Arc::clone(&cluster));
                     cluster
                 }
@@ -34,7 +41,7 @@ impl Database {
         let name = format!("ddl_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         cluster.create_database(&name).await.unwrap();
         let client = cleave_sandbox::connect(&cluster.url(&name)).await.unwrap();
-        Self { client }
+        Self { client, name, port: cluster.port() }
     }
 
     pub(crate) async fn zoo(version: Version) -> Self {

@@ -66,7 +66,7 @@ alter table "Order" add constraint order_late check (length(code) < 50) not vali
 alter table "Order" add constraint order_spans exclude using gist (during with &&);
 create index order_expr on "Order" (lower(code), price desc nulls last) include (mood) where price > 1;
 create index order_tags on "Order" using gin (tags);
-create unique index order_touched on "Order" (touched) where touched is not null;
+create unique index order_touched on "Order" (touched, id) where touched is not null;
 create statistics order_stats (ndistinct, dependencies) on price, mood from "Order";
 create trigger touch before update on "Order" for each row when (old.price is distinct from new.price)
     execute function touch();
