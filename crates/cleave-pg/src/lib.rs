@@ -2,7 +2,7 @@
 //!
 //! - [`Endpoint`]: where to connect; [`connect`] opens a SQL [`Session`], [`connect_replication`] a
 //!   [`replication::ReplicationSession`]. Both go over one transport with one TLS implementation.
-//! - [`PgError`]: what goes wrong, with codes C0101 to C0113.
+//! - [`PgError`]: what goes wrong, with codes C0101 to C0114.
 //! - [`catalog`], [`fingerprint()`], [`facts`]: what stands in a database.
 //! - [`slots`], [`publications`], [`origins`], [`wal`]: logical replication seen from SQL.
 //! - [`locks`]: who is in the way. [`copy`]: bytes from table to table.

@@ -99,7 +99,7 @@ pub async fn exists(client: &Client, name: &str) -> Result<bool, PgError> {
 /// any database; past `limit` it stops and leaves no slot. The session must not be in a transaction.
 ///
 /// # Errors
-/// 57014 past the limit; 53400 if no slot is free; 42710 if the name is taken; 55000 with a `wal_level` below logical.
+/// [`PgError::SlotNotReady`] past the limit; 53400 if no slot is free; 42710 if the name is taken; 55000 with a `wal_level` below logical.
 pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) -> Result<Lsn, PgError> {
     let what = format!("creating the slot {name}");
     // Without an xid of its own a transaction does not wait for itself; its end takes the limit back in any case.
@@ -107,7 +107,11 @@ pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) ->
     let limit_ms = limit.as_millis().clamp(1, i32::MAX as u128);
     transaction.batch_execute(&format!("set local statement_timeout = {limit_ms}")).await.during(&what)?;
     let sql = "select lsn from pg_create_logical_replication_slot($1::text, 'pgoutput')";
-    let created = transaction.query_one(sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what)?;
+    let created = transaction.query_one(sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what);
+    let created = created.map_err(|error| match error.is_canceled() {
+        true => PgError::slot_not_ready(name, limit),
+        false => error,
+    })?;
     transaction.commit().await.during(&what)?;
     Ok(lsn(created))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and a server, with the stable codes C0101 to C0113.
+//! What can go wrong between us and a server, with the stable codes C0101 to C0114.
 //!
 //! An error says what was being done, with which server, and what the server said. It never carries a password, a
 //! row value or a query's text: DETAIL and CONTEXT of the server's reports are left out, as they quote rows.
@@ -9,7 +9,7 @@ mod server;
 pub use during::During;
 pub use server::ServerError;
 
-use std::io;
+use std::{io, time::Duration};
 
 /// A failure of a connection or of something done through one. `docs/explain` has a page per code.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +122,20 @@ pub enum PgError {
         /// What the server said.
         error: Box<ServerError>,
     },
+    /// A slot was not created, as older transactions did not end in time. Nothing is left of it.
+    #[error(
+        "the slot {slot} was not ready within {limit_ms} ms: it waits for transactions that are older than it"
+    )]
+    SlotNotReady {
+        /// The slot's name.
+        slot: String,
+        /// The limit, in milliseconds.
+        limit_ms: u64,
+    },
 }
 
 impl PgError {
-    /// The stable code, `C0101` to `C0113`.
+    /// The stable code, `C0101` to `C0114`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "C0101",
@@ -141,6 +151,7 @@ impl PgError {
             Self::Query { .. } => "C0111",
             Self::MissingPrivilege { .. } => "C0112",
             Self::NotReady { .. } => "C0113",
+            Self::SlotNotReady { .. } => "C0114",
         }
     }
 
@@ -182,7 +193,7 @@ impl PgError {
         self.is_connection_lost()
             || self.is_lock_timeout()
             || self.is_serialization_failure()
-            || matches!(self, Self::TooManyConnections { .. })
+            || matches!(self, Self::TooManyConnections { .. } | Self::SlotNotReady { .. })
     }
 
     /// True for 55P03: a lock was not to be had within `lock_timeout`, or at once with `NOWAIT`.
@@ -200,6 +211,11 @@ impl PgError {
         self.sqlstate() == Some("57014")
     }
 
+    pub(crate) fn slot_not_ready(slot: &str, limit: Duration) -> Self {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Self::SlotNotReady { slot: slot.to_owned(), limit_ms }
+    }
+
     pub(crate) fn protocol(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Protocol { what: what.into(), reason: reason.into() }
     }
@@ -207,6 +223,11 @@ impl PgError {
     pub(crate) fn no_password(server: &str, user: &str) -> Self {
         let reason = "the server asks for a password and the connection string has none".to_owned();
         Self::WrongPassword { server: server.to_owned(), user: user.to_owned(), reason }
+    }
+
+    /// Counts as lost, so that the next host is tried.
+    pub(crate) fn other_kind(what: impl Into<String>) -> Self {
+        Self::lost(what, "target_session_attrs asks for a server of another kind")
     }
 
     pub(crate) fn lost(what: impl Into<String>, reason: impl Into<String>) -> Self {

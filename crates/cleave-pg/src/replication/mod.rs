@@ -22,7 +22,10 @@ use postgres_protocol::message::{
     frontend,
 };
 use std::{fmt, time::Duration};
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::{
+    io::{AsyncWriteExt, ReadHalf, WriteHalf},
+    time::timeout,
+};
 use wire::{Frame, FrameReader};
 
 /// Limit for a cancel request, and for the server's answer to it.
@@ -135,6 +138,13 @@ impl Startup for ReplicationStartup<'_> {
             // Would end the transaction that keeps an exported snapshot alive. Older servers refuse it at startup.
             session.command("set transaction_timeout = 0", &what).await?;
         }
+        if let Some(writable) = session.target.endpoint.wants_writable() {
+            let row = session.one_row("select pg_catalog.pg_is_in_recovery()", &what).await?;
+            let in_recovery = row.first().cloned().flatten().as_deref() == Some("t");
+            if in_recovery == writable {
+                return Err(PgError::other_kind(what));
+            }
+        }
         Ok(session)
     }
 }
@@ -174,7 +184,7 @@ impl ReplicationSession {
     /// leaves no slot.
     ///
     /// # Errors
-    /// [`PgError::Timeout`] past the limit; no slot is free (53400), the name is taken (42710), `wal_level` (55000).
+    /// [`PgError::SlotNotReady`] past the limit; no slot is free (53400), the name is taken (42710), `wal_level` (55000).
     pub async fn create_slot(
         &mut self,
         name: &str,
@@ -186,9 +196,12 @@ impl ReplicationSession {
         let temporary = if lifetime == SlotLifetime::Temporary { " TEMPORARY" } else { "" };
         let export = if snapshot == SlotSnapshot::Export { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
         // The syntax of 14, which 15 to 18 still take.
-        let name = quote_ident(name);
-        let sql = format!("CREATE_REPLICATION_SLOT {name}{temporary} LOGICAL pgoutput {export}");
-        let row = self.one_row_within(&sql, &what, limit).await?;
+        let quoted = quote_ident(name);
+        let sql = format!("CREATE_REPLICATION_SLOT {quoted}{temporary} LOGICAL pgoutput {export}");
+        let row = match self.one_row_within(&sql, &what, limit).await {
+            Err(error) if error.is_canceled() => return Err(PgError::slot_not_ready(name, limit)),
+            done => done?,
+        };
         let text = |at: usize| row.get(at).cloned().flatten();
         let consistent_point = text(1).and_then(|lsn| lsn.parse().ok());
         let consistent_point =
@@ -256,10 +269,10 @@ impl ReplicationSession {
     }
 
     async fn one_row(&mut self, sql: &str, what: &str) -> Result<Vec<Option<String>>, PgError> {
-        let rows = self.command(sql, what).await?;
-        rows.into_iter().next().ok_or_else(|| PgError::protocol(what, "the answer has no row"))
+        first_row(self.command(sql, what).await?, what)
     }
 
+    /// Cancels the command past the limit: it then fails with 57014, unless it was done at that very moment.
     async fn one_row_within(
         &mut self,
         sql: &str,
@@ -267,19 +280,15 @@ impl ReplicationSession {
         limit: Duration,
     ) -> Result<Vec<Option<String>>, PgError> {
         self.send(sql, what).await?;
-        // `answer` can be dropped and called again: frames stay in the reader, rows come once at the end.
-        let rows = match within(limit, what, self.answer(what)).await {
-            Err(PgError::Timeout { what, limit_ms }) if self.busy => {
+        // The answer is one row at its end: nothing is lost if it is broken off and read again.
+        let rows = match timeout(limit, self.answer(what)).await {
+            Ok(answer) => answer,
+            Err(_) => {
                 self.cancel().await?;
-                match within(CANCEL_LIMIT, &what, self.answer(&what)).await {
-                    Err(error) if error.is_canceled() => Err(PgError::Timeout { what, limit_ms }),
-                    // It was done at that very moment.
-                    other => other,
-                }
+                within(CANCEL_LIMIT, what, self.answer(what)).await
             }
-            done => done,
-        }?;
-        rows.into_iter().next().ok_or_else(|| PgError::protocol(what, "the answer has no row"))
+        };
+        first_row(rows?, what)
     }
 
     async fn command(&mut self, sql: &str, what: &str) -> Result<Vec<Vec<Option<String>>>, PgError> {
@@ -341,6 +350,10 @@ impl fmt::Debug for ReplicationSession {
         let endpoint = &self.target.endpoint;
         f.debug_struct("ReplicationSession").field("endpoint", endpoint).field("pid", &self.key.pid).finish()
     }
+}
+
+fn first_row(rows: Vec<Vec<Option<String>>>, what: &str) -> Result<Vec<Option<String>>, PgError> {
+    rows.into_iter().next().ok_or_else(|| PgError::protocol(what, "the answer has no row"))
 }
 
 fn unexpected(what: &str) -> PgError {

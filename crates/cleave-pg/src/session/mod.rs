@@ -71,7 +71,7 @@ impl Startup for SqlStartup<'_> {
             let row = session.query_one("select pg_catalog.pg_is_in_recovery()", &[]).await.during(&what)?;
             let in_recovery: bool = row.try_get(0).during(&what)?;
             if in_recovery == wanted {
-                return Err(PgError::lost(what, "target_session_attrs asks for a server of another kind"));
+                return Err(PgError::other_kind(what));
             }
         }
         let row = session.query_one("select pg_catalog.pg_backend_pid()", &[]).await.during(&what)?;
