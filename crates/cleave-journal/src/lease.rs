@@ -42,11 +42,12 @@ impl Lease {
         label: &str,
     ) -> Result<Self, JournalError> {
         let ttl = LEASE_TTL.as_secs_f64();
+        // No conflict target: of two first engines at once one would else be told of the other key's violation.
         client
             .execute(
                 "insert into cleave.lease (epoch, holder, label, expires_at)
                  values (1, $1, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3))
-                 on conflict (single) do nothing",
+                 on conflict do nothing",
                 &[&holder, &label, &ttl],
             )
             .await

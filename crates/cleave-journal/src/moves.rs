@@ -213,9 +213,13 @@ impl MoveRow {
         if changed == 1 {
             return Ok(());
         }
-        Err(JournalError::Inconsistent {
-            what: format!("service {service} cannot become {} now", to.as_str()),
-        })
+        let what = match Self::read(client, service).await? {
+            Some(row) => {
+                format!("service {service} is {} and cannot become {}", row.state.as_str(), to.as_str())
+            }
+            None => format!("service {service} has no move that could become {}", to.as_str()),
+        };
+        Err(JournalError::Inconsistent { what })
     }
 
     /// Stores or withdraws the verification.

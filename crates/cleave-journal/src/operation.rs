@@ -74,29 +74,44 @@ pub async fn request_operation(
     Ok(row.get(0))
 }
 
-/// Takes the oldest operation that has not ended and marks it as running.
-pub async fn next_operation(client: &impl GenericClient) -> Result<Option<Operation>, JournalError> {
+/// Takes a service's oldest operation that has not ended and marks it as running.
+pub async fn next_operation(
+    client: &impl GenericClient,
+    service: &ServiceName,
+) -> Result<Option<Operation>, JournalError> {
     let sql = format!(
         "update cleave.operation set state = 'running'
-         where id = (select min(id) from cleave.operation where state <> 'done') returning {COLUMNS}"
+         where id = (select min(id) from cleave.operation where service = $1 and state <> 'done') returning {COLUMNS}"
     );
-    client.query_opt(&sql, &[]).await.during("take the next operation")?.as_ref().map(parse).transpose()
+    client
+        .query_opt(&sql, &[&service.as_str()])
+        .await
+        .during("take the next operation")?
+        .as_ref()
+        .map(parse)
+        .transpose()
 }
 
-/// Stores the result.
+/// Stores the result. One that is stored already stays: the next holder has taken the operation up and ended it.
 pub async fn finish_operation(
     client: &impl GenericClient,
     id: i64,
     result: &Value,
 ) -> Result<(), JournalError> {
-    client
+    let known = client
         .execute(
-            "update cleave.operation set state = 'done', result = $2, finished_at = pg_catalog.clock_timestamp() where id = $1",
+            "update cleave.operation
+             set state = 'done', result = coalesce(result, $2),
+                 finished_at = coalesce(finished_at, pg_catalog.clock_timestamp())
+             where id = $1",
             &[&id, result],
         )
         .await
         .during("finish the operation")?;
-    Ok(())
+    if known == 1 {
+        return Ok(());
+    }
+    Err(JournalError::Inconsistent { what: format!("operation {id} is gone") })
 }
 
 /// One operation, for the verb that waits for it.

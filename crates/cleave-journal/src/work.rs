@@ -37,18 +37,22 @@ pub async fn open_work(
         .collect())
 }
 
-/// Closes an item in the transaction that settled it.
+/// Closes an item in the transaction that settled it. Fails if it is closed already: this transaction must not commit.
 pub async fn resolve_work(
     transaction: &impl GenericClient,
     id: i64,
     resolution: &str,
 ) -> Result<(), JournalError> {
-    transaction
+    let settled = transaction
         .execute(
-            "update cleave.work set resolution = $2, resolved_at = pg_catalog.clock_timestamp() where id = $1",
+            "update cleave.work set resolution = $2, resolved_at = pg_catalog.clock_timestamp()
+             where id = $1 and resolved_at is null",
             &[&id, &resolution],
         )
         .await
         .during("settle the work item")?;
-    Ok(())
+    if settled == 1 {
+        return Ok(());
+    }
+    Err(JournalError::Inconsistent { what: format!("work item {id} is settled already or gone") })
 }
