@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod load;
 pub mod output;
 pub mod pages;
+pub mod reference;
 pub mod render;
 
 use clap::Parser as _;

@@ -77,16 +77,17 @@ pub(crate) fn password_ranges(text: &str) -> Vec<Span> {
             ranges.push(authority + colon + 1..authority + at);
         }
     }
-    if let Some(key) = text.find("password") {
-        let after = &text[key + "password".len()..];
-        let trimmed = after.trim_start();
-        if let Some(value) = trimmed.strip_prefix('=') {
-            let value = value.trim_start();
-            let start = text.len() - value.len();
-            let length = value.find([' ', '"', '&']).unwrap_or(value.len());
-            if length > 0 {
-                ranges.push(start..start + length);
-            }
+    for (key, word) in text.match_indices("password") {
+        let Some(value) = text[key + word.len()..].trim_start().strip_prefix('=') else { continue };
+        let value = value.trim_start();
+        let start = text.len() - value.len();
+        // A value in single quotes may hold spaces (libpq, section 34.1.1.1 of the manual).
+        let length = match value.strip_prefix('\'') {
+            Some(quoted) => quoted.find('\'').map_or(value.len(), |end| end + 2),
+            None => value.find([' ', '"', '&']).unwrap_or(value.len()),
+        };
+        if length > 0 {
+            ranges.push(start..start + length);
         }
     }
     ranges.sort_by_key(|range| range.start);
@@ -103,6 +104,7 @@ mod tests {
             (r#"url = "postgres://me:secret@db/x""#, r#"url = "postgres://me:******@db/x""#),
             (r#"url = "host=db password=abc user=me""#, r#"url = "host=db password=*** user=me""#),
             (r#"url = "postgres://me@db/x?password=abc""#, r#"url = "postgres://me@db/x?password=***""#),
+            (r#"url = "password='a b' host=db""#, r#"url = "password=***** host=db""#),
             (r#"url = "postgres://me@db/x""#, r#"url = "postgres://me@db/x""#),
         ] {
             assert_eq!(mask_passwords(line), masked);

@@ -57,3 +57,14 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
             && !parses::<demo::DemoArgs>(&["--rounds", "0"])
     );
 }
+
+#[test]
+fn the_reference_page_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+    let page = cleave_cli::reference::reference_page();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let current = std::fs::read_to_string(&path).unwrap();
+    assert!(current == page, "renew it with UPDATE=1 cargo test -p cleave-cli reference");
+}

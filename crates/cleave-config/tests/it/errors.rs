@@ -117,3 +117,30 @@ fn marks_stand_under_text_with_wide_characters_and_tabs() {
         "[services.films]\n\thome = \"prodücts/films\"\ntables = [\"public.film\"]\n"
     ));
 }
+
+#[test]
+fn no_damage_to_a_file_makes_the_reader_panic() {
+    let text = r#"[databases]
+m = { url = "env:M" }
+n = { url = "password=x", url_from = { m = "env:N" } }
+[services.s]
+home = "n/s"
+tables = ["public.t", "a.b*"]
+copies = ["m/c"]
+identity = { "public.t" = "full" }
+[limits]
+jobs = 2
+memory = "1MB"
+[hooks]
+after_switch = ["x"]
+"#;
+    assert_eq!(check_whole(text).matches("[C0010]").count(), 1);
+    for at in 0..text.len() {
+        let (before, after) = text.split_at(at);
+        check_whole(before);
+        for damage in ["\"", "[", "}", "=", "\n", "é", "0", "*", "'''"] {
+            check_whole(&format!("{before}{damage}{after}"));
+            check_whole(&format!("{before}{damage}{}", &after[1..]));
+        }
+    }
+}
