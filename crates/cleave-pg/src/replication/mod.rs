@@ -80,6 +80,7 @@ pub struct ReplicationSession {
     target: Target,
     key: BackendKey,
     encrypted: bool,
+    answer: Answer,
     /// True from sending a command to the end of its answer: a future dropped in between leaves the connection
     /// unusable.
     busy: bool,
@@ -132,8 +133,15 @@ impl Startup for ReplicationStartup<'_> {
         authentication::authenticate(&mut reader, &mut writer, target, binding).await?;
         let ready = authentication::wait_until_ready(&mut reader, target).await?;
         let target = target.clone();
-        let mut session =
-            ReplicationSession { reader, writer, target, key: ready.key, encrypted, busy: false };
+        let mut session = ReplicationSession {
+            reader,
+            writer,
+            target,
+            key: ready.key,
+            encrypted,
+            answer: Answer::default(),
+            busy: false,
+        };
         if ready.major_version >= TRANSACTION_TIMEOUT_SINCE {
             // Would end the transaction that keeps an exported snapshot alive. Older servers refuse it at startup.
             session.command("set transaction_timeout = 0", &what).await?;
@@ -280,7 +288,6 @@ impl ReplicationSession {
         limit: Duration,
     ) -> Result<Vec<Option<String>>, PgError> {
         self.send(sql, what).await?;
-        // The answer is one row at its end: nothing is lost if it is broken off and read again.
         let rows = match timeout(limit, self.answer(what)).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -313,23 +320,24 @@ impl ReplicationSession {
         self.reader.next(what).await?.ok_or_else(|| PgError::lost(what, "the server closed the connection"))
     }
 
-    /// Reads to `ReadyForQuery`.
+    /// Reads to `ReadyForQuery`. Broken off and called again, it goes on with what it has.
     async fn answer(&mut self, what: &str) -> Result<Vec<Vec<Option<String>>>, PgError> {
-        let (mut rows, mut failure) = (Vec::new(), None);
         loop {
             match self.receive(what).await? {
-                Frame::Message(Message::DataRow(body)) => rows.push(columns(&body, what)?),
+                Frame::Message(Message::DataRow(body)) => self.answer.rows.push(columns(&body, what)?),
                 Frame::Message(Message::ErrorResponse(body)) => {
                     let error = ServerError::from_fields(body.fields());
                     let ends_session = error.ends_session();
-                    failure = Some(PgError::from_server(what, error));
+                    let failure = PgError::from_server(what, error);
                     if ends_session {
-                        break;
+                        return Err(failure);
                     }
+                    self.answer.failure = Some(failure);
                 }
                 Frame::Message(Message::ReadyForQuery(_)) => {
                     self.busy = false;
-                    break;
+                    let Answer { rows, failure } = std::mem::take(&mut self.answer);
+                    return failure.map_or(Ok(rows), Err);
                 }
                 Frame::Message(
                     Message::RowDescription(_)
@@ -341,8 +349,14 @@ impl ReplicationSession {
                 Frame::Message(_) | Frame::CopyBoth | Frame::CopyData(_) => return Err(unexpected(what)),
             }
         }
-        failure.map_or(Ok(rows), Err)
     }
+}
+
+/// What has come of an answer so far.
+#[derive(Default)]
+struct Answer {
+    rows: Vec<Vec<Option<String>>>,
+    failure: Option<PgError>,
 }
 
 impl fmt::Debug for ReplicationSession {
