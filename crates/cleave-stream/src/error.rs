@@ -73,8 +73,8 @@ pub enum StreamError {
     SlotLost {
         /// The slot.
         slot: String,
-        /// What is wrong, as a sentence's end: "does not exist".
-        problem: &'static str,
+        /// What is wrong, as a sentence's end: "does not exist on the source".
+        problem: String,
     },
     /// `C0503`: changes were confirmed that this target does not have.
     #[error(
@@ -156,13 +156,11 @@ pub enum StreamError {
         table: QualifiedName,
     },
     /// `C0512`: a table could not be copied.
-    #[error("could not copy {table} ({side})")]
+    #[error("could not copy {table}")]
     CopyFailed {
-        /// The table: by its name on that side.
+        /// The table on the source.
         table: QualifiedName,
-        /// Which server refused.
-        side: Side,
-        /// Why.
+        /// Why, and on which side.
         #[source]
         source: PgError,
     },

@@ -21,6 +21,6 @@ pub use copy::{CopyFormat, CopyProgress, CopySpec, CopyTable, SnapshotSource, co
 pub use error::{Operation, Side, StreamError};
 pub use follow::{
     ColumnRoute, Follow, FollowCounters, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus,
-    Identity, Route, SlotStatus,
+    Identity, Route,
 };
 pub use slot::{SnapshotSlot, create_slot_with_snapshot, write_first_position};

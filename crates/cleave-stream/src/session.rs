@@ -1,7 +1,7 @@
 //! Sessions that write rows on a target: tagged with an origin, in replica mode, unable to hold locks for ever.
 
 use crate::{Side, StreamError, error::On};
-use cleave_pg::{During, Endpoint, Session, connect};
+use cleave_pg::{During, Endpoint, Session, connect, origins};
 use std::time::Duration;
 
 /// Opens a session whose every transaction carries `origin`; the origin is made if it is missing.
@@ -26,31 +26,7 @@ pub(crate) async fn connect_writer(
         idle_limit.as_millis().max(1)
     );
     session.batch_execute(&settings).await.during("setting up a session that applies").on(Side::Target)?;
-    ensure_origin(&session, origin).await?;
-    session
-        .execute("select pg_catalog.pg_replication_origin_session_setup($1)", &[&origin])
-        .await
-        .during(format!("using the replication origin {origin}"))
-        .on(Side::Target)?;
+    origins::create(&session, origin).await.on(Side::Target)?;
+    origins::session_setup(&session, origin).await.on(Side::Target)?;
     Ok(session)
-}
-
-async fn ensure_origin(session: &Session, origin: &str) -> Result<(), StreamError> {
-    let what = format!("creating the replication origin {origin}");
-    let exists: bool = session
-        .query_one("select pg_catalog.pg_replication_origin_oid($1) is not null", &[&origin])
-        .await
-        .during(&what)
-        .on(Side::Target)?
-        .get(0);
-    if exists {
-        return Ok(());
-    }
-    let created =
-        session.execute("select pg_catalog.pg_replication_origin_create($1)", &[&origin]).await.during(&what);
-    match created {
-        // Made by another session in this very moment.
-        Err(error) if error.sqlstate() == Some("23505") => Ok(()),
-        other => other.map(drop).on(Side::Target),
-    }
 }

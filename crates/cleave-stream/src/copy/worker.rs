@@ -3,10 +3,12 @@
 use super::{CopySpec, CopyTable, progress::Meter};
 use crate::{CopyProgress, Side, StreamError, error::On, session::connect_writer};
 use cleave_journal::{Copied, record_copied};
-use cleave_model::{Lsn, QualifiedName, labels, quote_literal};
-use cleave_pg::{During, PgError, Session, connect};
-use futures_util::{SinkExt, TryStreamExt};
-use std::{pin::pin, time::Duration};
+use cleave_model::{Lsn, labels, quote_literal};
+use cleave_pg::{
+    During, PgError, Session, connect,
+    copy::{Pumped, copy_in, copy_out, pump},
+};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// A worker that was stopped inside a transaction gives its locks back after this time.
@@ -78,22 +80,27 @@ impl Worker {
         meter: &Meter<F>,
     ) -> Result<Copied, StreamError> {
         let name = &table.target_name;
-        let on_target = |source| failed(name, Side::Target, source);
+        let failed = |source| StreamError::CopyFailed { table: table.source_name.clone(), source };
         // A worker of an engine that is no more may still fill this table; its transaction ends before ours goes on.
         let begin = format!("begin; lock table only {} in share row exclusive mode", name.quoted());
-        self.target.batch_execute(&begin).await.during("locking the table").map_err(on_target)?;
+        self.target
+            .batch_execute(&begin)
+            .await
+            .during(format!("locking {name} on the target"))
+            .map_err(failed)?;
         let filled = format!("select exists (select from only {})", name.quoted());
-        let filled =
-            self.target.query_one(&filled, &[]).await.during("looking for rows").map_err(on_target)?;
+        let filled = self.target.query_one(&filled, &[]).await;
+        let filled = filled.during(format!("looking for rows in {name} on the target")).map_err(failed)?;
         if filled.get(0) {
             return Err(StreamError::TargetNotEmpty { table: name.clone() });
         }
-        let (rows, bytes) = self.pass_through(table, meter).await?;
+        let Pumped { rows, bytes } = self.pass_through(table, meter).await.map_err(failed)?;
         cleave_failpoint::hit_async("copy.record.before").await;
         spec.lease.check(&*self.target).await?;
         let copied = Copied { source_oid: table.source_oid, start: self.start, rows, bytes };
         record_copied(&*self.target, &spec.stream, copied).await?;
-        self.target.batch_execute("commit").await.during("committing the copy").map_err(on_target)?;
+        let done = self.target.batch_execute("commit").await;
+        done.during(format!("committing the rows of {name} on the target")).map_err(failed)?;
         cleave_failpoint::hit_async("copy.record.after").await;
         Ok(copied)
     }
@@ -103,27 +110,19 @@ impl Worker {
         &self,
         table: &CopyTable,
         meter: &Meter<F>,
-    ) -> Result<(u64, u64), StreamError> {
-        let on_source = |source| failed(&table.source_name, Side::Source, source);
-        let on_target = |source| failed(&table.target_name, Side::Target, source);
+    ) -> Result<Pumped, PgError> {
         let (read, write) = statements(table);
-        let stream = self.source.copy_out(&read).await.during("starting to read").map_err(on_source)?;
-        let sink = self.target.copy_in(&write).await.during("starting to write").map_err(on_target)?;
-        let (mut stream, mut sink) = (pin!(stream), pin!(sink));
-        let mut bytes = 0u64;
-        while let Some(chunk) = stream.try_next().await.during("reading rows").map_err(on_source)? {
-            let length = chunk.len() as u64;
-            sink.feed(chunk).await.during("writing rows").map_err(on_target)?;
-            bytes += length;
-            meter.passed(length);
-        }
-        let rows = sink.finish().await.during("writing rows").map_err(on_target)?;
-        Ok((rows, bytes))
+        let reading = format!("reading {} on the source", table.source_name);
+        let writing = format!("writing {} on the target", table.target_name);
+        let from = copy_out(&self.source, &read, &reading).await?;
+        let into = copy_in(&self.target, &write, &writing).await?;
+        let mut told = 0;
+        let report = |bytes| {
+            meter.passed(bytes - told);
+            told = bytes;
+        };
+        pump(from, into, report).await
     }
-}
-
-fn failed(table: &QualifiedName, side: Side, source: PgError) -> StreamError {
-    StreamError::CopyFailed { table: table.clone(), side, source }
 }
 
 /// `copy (select ...) to stdout` and `copy ... from stdin`.
@@ -145,7 +144,7 @@ fn statements(table: &CopyTable) -> (String, String) {
 mod tests {
     use super::*;
     use crate::CopyFormat;
-    use cleave_model::{Ident, Oid};
+    use cleave_model::{Ident, Oid, QualifiedName};
 
     #[test]
     fn columns_are_named_on_both_sides_in_the_same_order() {

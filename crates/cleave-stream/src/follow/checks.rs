@@ -5,8 +5,7 @@ use super::FollowSpec;
 use crate::{Side, StreamError, error::On};
 use cleave_journal::StreamPosition;
 use cleave_model::{Lsn, Position};
-use cleave_pg::{During, Session, replication::SystemIdentity};
-use tokio_postgres::types::PgLsn;
+use cleave_pg::{Session, replication::SystemIdentity, slots};
 
 /// The stored position, if it belongs to this slot of this source.
 pub(super) fn position(
@@ -34,29 +33,20 @@ pub(super) fn position(
     Ok(position)
 }
 
-/// The slot exists, has its log, and is not confirmed beyond the position.
+/// The slot is this database's, can be read, and is not confirmed beyond the position.
 pub(super) async fn slot(spec: &FollowSpec, source: &Session, position: Lsn) -> Result<(), StreamError> {
-    let row = source
-        .query_opt(
-            "select confirmed_flush_lsn, wal_status, database = pg_catalog.current_database()
-             from pg_catalog.pg_replication_slots where slot_name = $1 and plugin = 'pgoutput'",
-            &[&spec.slot],
-        )
-        .await
-        .during(format!("looking at the slot {}", spec.slot))
-        .on(Side::Source)?;
-    let lost = |problem| Err(StreamError::SlotLost { slot: spec.slot.clone(), problem });
-    let Some(row) = row else { return lost("does not exist on the source") };
-    if !row.get::<_, Option<bool>>(2).unwrap_or(false) {
-        return lost("belongs to another database");
-    }
-    if row.get::<_, Option<&str>>(1) == Some("lost") {
-        return lost("has lost log that it needs: max_slot_wal_keep_size was exceeded");
-    }
-    let Some(confirmed) = row.get::<_, Option<PgLsn>>(0) else {
-        return lost("is not a finished logical slot");
+    let lost =
+        |problem: &str| Err(StreamError::SlotLost { slot: spec.slot.clone(), problem: problem.into() });
+    let Some(found) = slots::health(source, &spec.slot).await.on(Side::Source)? else {
+        return lost("does not exist on the source");
     };
-    let confirmed = Lsn(confirmed.into());
+    if found.plugin != "pgoutput" || found.database != spec.source.dbname() {
+        return lost("was not made by Cleave for this database");
+    }
+    if let Some(reason) = found.invalidation {
+        return lost(&format!("can no longer be read ({reason})"));
+    }
+    let Some(confirmed) = found.confirmed_flush else { return lost("was never finished") };
     if confirmed > position {
         return Err(StreamError::SlotAhead { slot: spec.slot.clone(), confirmed, position });
     }

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             let permit = sender.reserve(60 << 10).await.unwrap();
             assert!(sender.send(Item::Idle { lsn: Lsn(1) }, permit));
             let mut waiting = Box::pin(sender.reserve(60 << 10));
-            assert!(futures_util::FutureExt::now_or_never(&mut waiting).is_none());
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), &mut waiting).await.is_err());
             assert!(matches!(receiver.next().await, Some(Item::Idle { lsn: Lsn(1) })));
             assert!(waiting.await.is_ok());
         });

@@ -16,5 +16,5 @@ pub(crate) mod item;
 
 pub use spec::{ColumnRoute, FollowOptions, FollowSpec, Identity, Route};
 pub(crate) use status::Reporter;
-pub use status::{FollowCounters, FollowState, FollowStatus, SlotStatus};
+pub use status::{FollowCounters, FollowState, FollowStatus};
 pub use supervisor::{Follow, FollowHandle};

@@ -2,6 +2,7 @@
 
 use crate::StreamError;
 use cleave_model::Lsn;
+use cleave_pg::slots::Slot;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -38,17 +39,6 @@ pub struct FollowCounters {
     pub reconnects: u64,
 }
 
-/// What the source says of the slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotStatus {
-    /// `reserved`, `extended`, `unreserved` or `lost` (manual, `pg_replication_slots`).
-    pub wal_status: String,
-    /// Bytes of log that the slot keeps.
-    pub retained_bytes: u64,
-    /// Bytes that can be written before the slot may be lost; `None` if there is no limit.
-    pub safe_wal_size: Option<i64>,
-}
-
 /// A stream's report, replaced as a whole at each change.
 #[derive(Clone, Debug, Default)]
 pub struct FollowStatus {
@@ -68,8 +58,8 @@ pub struct FollowStatus {
     pub lag_bytes: u64,
     /// Age of the last applied commit while changes wait, by the source's clock; 0 when none waits.
     pub lag_ms: u64,
-    /// The slot.
-    pub slot: Option<SlotStatus>,
+    /// The slot as the source sees it, looked at every 5 s.
+    pub slot: Option<Slot>,
 }
 
 /// Who writes the report.

@@ -1,1 +1,8 @@
 //! Integration tests of copy, follow and apply, on real servers.
+
+mod arming;
+mod content;
+mod copy;
+mod pair;
+mod resume;
+mod schema_change;
