@@ -8,6 +8,7 @@ mod catalog_reading;
 
 mod normal;
 
+mod real_schemas;
 mod refusing;
 mod servers;
 mod switching;

@@ -1,6 +1,7 @@
 //! One cluster per version for the whole test binary, a database per test.
 
 use cleave_sandbox::{Cluster, Options, Version};
+use futures_util::SinkExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +63,23 @@ impl Database {
 
     pub(crate) async fn run(&self, sql: &str) {
         self.all(&[sql.to_owned()]).await;
+    }
+
+    /// Runs a file of pg_dump, `COPY ... FROM stdin` with its rows included.
+    pub(crate) async fn load(&self, dump: &str) {
+        let mut rest = dump;
+        while let Some(at) = rest.find(" FROM stdin;\n") {
+            let start = rest[..at].rfind('\n').map_or(0, |newline| newline + 1);
+            self.run(&rest[..start]).await;
+            let end_of_rows = rest.find("\n\\.\n").unwrap();
+            let sink = self.client.copy_in(&rest[start..at + " FROM stdin".len()]).await.unwrap();
+            let mut sink = std::pin::pin!(sink);
+            let rows = &rest[at + " FROM stdin;\n".len()..=end_of_rows];
+            sink.send(bytes::Bytes::copy_from_slice(rows.as_bytes())).await.unwrap();
+            sink.finish().await.unwrap();
+            rest = &rest[end_of_rows + "\n\\.\n".len()..];
+        }
+        self.run(rest).await;
     }
 
     /// The SQLSTATE and message of a statement that must fail.
