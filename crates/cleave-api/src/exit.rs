@@ -49,6 +49,11 @@ impl ExitCode {
         self as u8
     }
 
+    /// The code with this number, as another process reported it; [`ExitCode::Failed`] for a number that is none.
+    pub fn from_number(number: i64) -> Self {
+        Self::ALL.into_iter().find(|code| i64::from(code.code()) == number).unwrap_or(Self::Failed)
+    }
+
     /// What the number means, for the manual.
     pub fn meaning(self) -> &'static str {
         match self {

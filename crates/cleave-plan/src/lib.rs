@@ -4,3 +4,25 @@
 //! Pure: this crate never connects, reads no clock and no environment.
 
 pub mod cutover;
+
+mod crossing;
+mod draft;
+mod finding;
+mod move_plan;
+mod readiness;
+mod room;
+mod scope;
+mod switch;
+mod switch_script;
+
+pub use draft::plan_move;
+pub use finding::{Finding, Weight};
+pub use move_plan::{
+    BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedReference, PlannedSequence,
+    PlannedTable, RowIdentity, TargetScript,
+};
+pub use readiness::table_findings;
+pub use room::{Room, check_room};
+pub use scope::Scope;
+pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};
+pub use switch_script::{BackScript, FenceScript, SwitchScript};

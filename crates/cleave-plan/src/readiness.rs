@@ -12,7 +12,7 @@ use cleave_model::catalog::{
     Catalog, Function, FunctionKind, Persistence, ReplicaIdentity, Table, TableKind, Trigger, TriggerFiring,
 };
 use cleave_model::labels::{FENCE_TRIGGER, TRIGGER_PREFIX};
-use cleave_model::{Ident, Oid, QualifiedName, quote_ident};
+use cleave_model::{Ident, Oid, quote_ident};
 
 /// Everything that can be said from the two catalogs and the config.
 pub(crate) fn check(scope: &Scope<'_>, target: &Catalog, service: &Service) -> Vec<Finding> {
@@ -30,7 +30,7 @@ pub fn table_findings(scope: &Scope<'_>, service: &Service) -> Vec<Finding> {
     for table in &scope.tables {
         findings.extend(kind(table));
         findings.extend(partition(table, scope));
-        findings.extend(identity(table, scope, service));
+        findings.extend(identity(table, service));
         findings.extend(triggers(table, scope));
     }
     findings.extend(subscriptions(scope));
@@ -112,15 +112,15 @@ pub(crate) fn identity_choice<'s>(table: &Table, service: &'s Service) -> Option
 }
 
 /// A publication makes updates and deletes of a table without identity fail at once, so this comes before it is made.
-fn identity(table: &Table, scope: &Scope<'_>, service: &Service) -> Option<Finding> {
+fn identity(table: &Table, service: &Service) -> Option<Finding> {
     if !table.holds_rows()
         || table.identity_columns().is_some()
         || table.replica_identity == ReplicaIdentity::Full
     {
         return None;
     }
-    if let Some(choice) = chosen_identity(table, scope, service) {
-        return Some(match choice {
+    if let Some(choice) = identity_choice(table, service) {
+        return Some(match allowed_identity(table, choice) {
             Ok(setting) => {
                 let message = format!("apply sets {setting}, as cleave.toml allows");
                 Finding::note("C0208", &table.name, message)
@@ -143,53 +143,23 @@ fn identity(table: &Table, scope: &Scope<'_>, service: &Service) -> Option<Findi
     Some(Finding::refusal("C0208", &table.name, message).fix(fix))
 }
 
-/// What `identity` of cleave.toml lets `apply` set on a table that has no identity of its own: the end of an
-/// `ALTER TABLE`, or why it cannot be. What is said of a partitioned table holds for all partitions under it, an
-/// index of it for their parts of that index.
-pub(crate) fn chosen_identity(
-    table: &Table,
-    scope: &Scope<'_>,
-    service: &Service,
-) -> Option<Result<String, String>> {
-    let mut at = table;
-    let choice = loop {
-        if let Some(choice) = service.identity.get(&at.name) {
-            break &choice.value;
-        }
-        at = scope.catalog.table(&at.partition_of.as_ref()?.parent)?;
-    };
+/// What `apply` will set on a table, or why it cannot.
+fn allowed_identity(table: &Table, choice: &IdentityChoice) -> Result<String, String> {
     let wanted = match choice {
-        IdentityChoice::Full => return Some(Ok("REPLICA IDENTITY FULL".to_owned())),
+        IdentityChoice::Full => return Ok("REPLICA IDENTITY FULL".to_owned()),
         IdentityChoice::Index(index) => index,
     };
-    let found = table.indexes.iter().find(|index| is_part_of(&index.name, table, wanted, &at.name, scope));
-    Some(match found {
+    match table.indexes.iter().find(|index| index.name == *wanted) {
         Some(index) if index.identifies_rows => {
             Ok(format!("REPLICA IDENTITY USING INDEX {}", index.name.quoted()))
         }
         Some(_) => Err(format!(
             "index {wanted} cannot identify rows: it must be unique, complete, not deferrable, and its columns NOT NULL"
         )),
+        None if table.partition_of.is_some() => {
+            Err(format!("it has no index {wanted}: name this partition and its own index in cleave.toml"))
+        }
         None => Err(format!("it has no index {wanted}, which cleave.toml names as its identity")),
-    })
-}
-
-/// True if an index of `table` is `wanted` of `owner`, or the part of it that belongs to a partition under `owner`.
-fn is_part_of(
-    index: &Ident,
-    table: &Table,
-    wanted: &Ident,
-    owner: &QualifiedName,
-    scope: &Scope<'_>,
-) -> bool {
-    if table.name == *owner {
-        return index == wanted;
-    }
-    let above = table.partition_of.as_ref().and_then(|partition| scope.catalog.table(&partition.parent));
-    let parent = table.indexes.iter().find(|i| i.name == *index).and_then(|i| i.parent.as_ref());
-    match (parent, above) {
-        (Some(parent), Some(above)) => is_part_of(parent, above, wanted, owner, scope),
-        _ => false,
     }
 }
 

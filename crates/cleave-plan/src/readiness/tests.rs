@@ -132,30 +132,34 @@ fn cleave_toml_may_allow_an_index_that_identifies_rows() {
 }
 
 #[test]
-fn what_is_allowed_for_a_partitioned_table_holds_for_partitions_of_every_level() {
-    let part = |name: &str, parent: &str| Index {
-        parent: Some(Ident::from(parent)),
-        inherited: true,
-        ..unique_index(name, "name")
-    };
+fn a_whole_row_allowed_for_a_partitioned_table_holds_for_its_partitions() {
+    let sample = Sample::with([partitioned("film", "list (kind)"), keyless("film_new").under("film")]);
+    check(
+        &sample,
+        r#"identity = { "public.film" = "full" }"#,
+        &["C0208 note public.film_new: apply sets REPLICA IDENTITY FULL, as cleave.toml allows"],
+    );
+}
+
+#[test]
+fn a_partition_s_index_has_its_own_name() {
     let sample = Sample::with([
         partitioned("film", "list (kind)").index(unique_index("film_name_key", "name")),
-        partitioned("film_new", "list (kind)")
-            .under("film")
-            .index(part("film_new_name_idx", "film_name_key")),
-        keyless("film_new_2026").under("film_new").index(part("film_new_2026_name_idx", "film_new_name_idx")),
+        keyless("film_new").under("film").index(unique_index("film_new_name_idx", "name")),
     ]);
     check(
         &sample,
         r#"identity = { "public.film" = "index:film_name_key" }"#,
         &[
-            r#"C0208 note public.film_new_2026: apply sets REPLICA IDENTITY USING INDEX "film_new_2026_name_idx", as cleave.toml allows"#,
+            "C0208 refusal public.film_new: it has no index film_name_key: name this partition and its own index in cleave.toml",
         ],
     );
     check(
         &sample,
-        r#"identity = { "public.film" = "full" }"#,
-        &["C0208 note public.film_new_2026: apply sets REPLICA IDENTITY FULL, as cleave.toml allows"],
+        r#"identity = { "public.film_new" = "index:film_new_name_idx" }"#,
+        &[
+            r#"C0208 note public.film_new: apply sets REPLICA IDENTITY USING INDEX "film_new_name_idx", as cleave.toml allows"#,
+        ],
     );
 }
 

@@ -1,0 +1,299 @@
+//! The engine: holds the leases, keeps the streams of its services going, and executes verbs.
+//!
+//! A verb comes from this process, or through `cleave.operation` from another one. Each service is worked on by one
+//! verb at a time; services do not wait for each other.
+
+use crate::{EngineError, Events, Topology, lease::Leases, operations, runner::Runner, verbs::Until};
+use cleave_api::{CutoverReport, ExitCode, VerifyReport};
+use cleave_journal::{JournalError, MoveRow};
+use cleave_model::{DatabaseName, ServiceName};
+use cleave_plan::MovePlan;
+use cleave_stream::Cancelled;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+
+/// How often operations, streams and work rows are looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+/// What a verb is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verb {
+    /// Prepare and fill.
+    Apply(Option<Box<MovePlan>>),
+    /// Compare both sides.
+    Verify,
+    /// Make the new home the system of record.
+    Cutover {
+        /// Check the gates only.
+        dry_run: bool,
+    },
+    /// Make the old home the system of record again.
+    Rollback {
+        /// Check the gates only.
+        dry_run: bool,
+    },
+    /// Remove the way back.
+    Complete,
+    /// Take a move back that has not switched.
+    Cancel,
+    /// Let the streams stand still.
+    Pause,
+    /// Let them go on.
+    Resume,
+}
+
+/// What a verb came to.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The service's move is in this state now.
+    State(String),
+    /// A switch.
+    Switch(CutoverReport),
+    /// A comparison.
+    Verification(VerifyReport),
+    /// Another engine has executed it: its exit code and what it would have shown, as JSON.
+    Elsewhere(ExitCode, serde_json::Value),
+}
+
+/// A running engine. Give it back with [`Engine::close`].
+pub struct Engine {
+    topology: Topology,
+    events: Events,
+    cancelled: Cancelled,
+    leases: Leases,
+    runners: BTreeMap<ServiceName, Arc<Mutex<Runner>>>,
+}
+
+impl Engine {
+    /// An engine without services.
+    pub fn new(topology: Topology, events: Events, cancelled: Cancelled) -> Self {
+        let pid = std::process::id();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let label = format!("cleave on {}, pid {pid}", host.trim());
+        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let holder = format!("{}/{pid}/{}", host.trim(), started.as_nanos());
+        Self { topology, events, cancelled, leases: Leases::new(holder, label), runners: BTreeMap::new() }
+    }
+
+    /// Takes the leases of a service and takes up what an earlier run has left.
+    ///
+    /// # Errors
+    /// [`JournalError::LeaseHeld`] when another engine works on one of its databases.
+    pub async fn take(&mut self, service: &ServiceName) -> Result<(), EngineError> {
+        if self.runners.contains_key(service) {
+            return Ok(());
+        }
+        let mut runner =
+            Runner::take(&self.topology, service, &mut self.leases, &self.events, &self.cancelled).await?;
+        runner.resume().await?;
+        self.runners.insert(service.clone(), Arc::new(Mutex::new(runner)));
+        Ok(())
+    }
+
+    /// Executes a verb here.
+    ///
+    /// # Errors
+    /// Whatever stops the verb; the lease's loss among it.
+    pub async fn execute(&mut self, service: &ServiceName, verb: Verb) -> Result<Answer, EngineError> {
+        self.take(service).await?;
+        let Some(runner) = self.runners.get(service) else {
+            return Err(EngineError::Journal(JournalError::Inconsistent {
+                what: "the service was not taken".into(),
+            }));
+        };
+        let mut lost = self.leases.lost();
+        let mut runner = runner.lock().await;
+        tokio::select! {
+            answer = run_verb(&mut runner, verb) => answer,
+            Ok(_) = lost.wait_for(Option::is_some) => Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 })),
+        }
+    }
+
+    /// Keeps all streams going and executes what other processes ask for, until told to stop.
+    ///
+    /// # Errors
+    /// The loss of a lease, or of the journal for longer than it can be borne.
+    pub async fn run(&mut self) -> Result<(), EngineError> {
+        let mut lost = self.leases.lost();
+        let mut working: BTreeMap<ServiceName, tokio::task::JoinHandle<()>> = BTreeMap::new();
+        loop {
+            tokio::select! {
+                () = self.cancelled.cancelled() => break,
+                Ok(_) = lost.wait_for(Option::is_some) => {
+                    return Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 }));
+                }
+                () = tokio::time::sleep(TICK) => {}
+            }
+            working.retain(|_, task| !task.is_finished());
+            self.tick(&mut working).await;
+        }
+        for task in working.into_values() {
+            // A verb stops at its next safe point; one that panicked has said so.
+            let _ = task.await;
+        }
+        Ok(())
+    }
+
+    /// A server that cannot be reached is tried again at the next tick.
+    async fn tick(&mut self, working: &mut BTreeMap<ServiceName, tokio::task::JoinHandle<()>>) {
+        for (service, runner) in &self.runners {
+            if working.contains_key(service) {
+                continue;
+            }
+            let (runner, events, service_name) = (Arc::clone(runner), self.events.clone(), service.clone());
+            let task = tokio::spawn(async move {
+                let mut runner = runner.lock().await;
+                if let Err(error) = operations::serve(&mut runner).await {
+                    events.tell(cleave_api::Event::Problem {
+                        service: Some(service_name.to_string()),
+                        problem: error.problem(),
+                    });
+                    tokio::time::sleep(TICK * 10).await;
+                }
+            });
+            working.insert(service.clone(), task);
+        }
+    }
+
+    /// Takes every service of cleave.toml whose move needs streams, or all that are named.
+    ///
+    /// # Errors
+    /// A database that cannot be reached, a lease that another engine holds.
+    pub async fn take_open(&mut self) -> Result<usize, EngineError> {
+        let services: Vec<_> =
+            self.topology.config().services.iter().map(|s| (s.name.clone(), s.from.clone())).collect();
+        for (service, source) in services {
+            if self.needs_streams(&service, &source).await? {
+                self.take(&service).await?;
+            }
+        }
+        Ok(self.runners.len())
+    }
+
+    async fn needs_streams(&self, service: &ServiceName, source: &DatabaseName) -> Result<bool, EngineError> {
+        let session = self.topology.site(source)?.connect("engine").await?;
+        if cleave_journal::installed_version(&*session).await?.is_none() {
+            return Ok(false);
+        }
+        let row = MoveRow::read(&*session, service).await?;
+        Ok(row.is_some_and(|row| row.state.is_open() || row.state == cleave_journal::MoveState::Done))
+    }
+
+    /// Stops the streams and gives the leases back.
+    pub async fn close(self) {
+        for runner in self.runners.into_values() {
+            runner.lock().await.stop().await;
+        }
+        self.leases.release().await;
+    }
+}
+
+/// Runs a verb on a service that this engine holds.
+pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
+    match verb {
+        Verb::Apply(plan) => {
+            let state = runner.apply(plan.map(|plan| *plan)).await?;
+            Ok(Answer::State(state.as_str().to_owned()))
+        }
+        Verb::Verify => Ok(Answer::Verification(runner.verify().await?)),
+        Verb::Cutover { dry_run } => Ok(Answer::Switch(runner.cutover(dry_run).await?)),
+        Verb::Rollback { dry_run } => Ok(Answer::Switch(runner.rollback(dry_run).await?)),
+        Verb::Complete => {
+            runner.complete().await?;
+            state_of(runner).await
+        }
+        Verb::Cancel => {
+            runner.cancel().await?;
+            state_of(runner).await
+        }
+        Verb::Pause => {
+            runner.pause().await?;
+            state_of(runner).await
+        }
+        Verb::Resume => {
+            runner.resume_streams().await?;
+            state_of(runner).await
+        }
+    }
+}
+
+async fn state_of(runner: &Runner) -> Result<Answer, EngineError> {
+    let state = runner.row().await?.map_or("not started", |row| row.state.as_str());
+    Ok(Answer::State(state.to_owned()))
+}
+
+/// Executes a verb: here if no engine holds the service, else by the engine that does.
+///
+/// # Errors
+/// What the verb says, here or there.
+pub async fn execute(
+    topology: &Topology,
+    service: &ServiceName,
+    verb: Verb,
+    events: &Events,
+    cancelled: &Cancelled,
+) -> Result<Answer, EngineError> {
+    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
+    let answer = match engine.take(service).await {
+        Ok(()) => engine.execute(service, verb).await,
+        Err(EngineError::Journal(JournalError::LeaseHeld { label, .. })) => {
+            events.note(Some(service), format!("{label} runs the service and executes the command"));
+            operations::delegate(topology, service, verb, events, cancelled).await
+        }
+        Err(error) => Err(error),
+    };
+    engine.close().await;
+    answer
+}
+
+/// `apply` in the foreground: fills, then keeps the streams going unless told to leave.
+///
+/// # Errors
+/// What stops the copy or the streams.
+pub async fn apply(
+    topology: &Topology,
+    service: &ServiceName,
+    plan: Option<Box<MovePlan>>,
+    until: Until,
+    (events, cancelled): (&Events, &Cancelled),
+) -> Result<Answer, EngineError> {
+    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
+    let answer = match engine.take(service).await {
+        Err(EngineError::Journal(JournalError::LeaseHeld { label, .. })) => {
+            events.note(Some(service), format!("{label} runs the service and executes the command"));
+            engine.close().await;
+            return operations::delegate(topology, service, Verb::Apply(plan), events, cancelled).await;
+        }
+        Err(error) => Err(error),
+        Ok(()) => engine.execute(service, Verb::Apply(plan)).await,
+    };
+    let answer = match (answer, until) {
+        (Ok(answer), Until::Stopped) => {
+            events
+                .note(Some(service), "the target follows; this process keeps the streams going until Ctrl-C");
+            engine.run().await.map(|()| answer)
+        }
+        (answer, _) => answer,
+    };
+    engine.close().await;
+    answer
+}
+
+/// The engine until stopped.
+///
+/// # Errors
+/// No service has an open move; a lease that another engine holds; the loss of a lease.
+pub async fn run(topology: &Topology, events: &Events, cancelled: &Cancelled) -> Result<(), EngineError> {
+    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
+    let result = match engine.take_open().await {
+        Ok(0) => Err(EngineError::gate("C0713", "no service has an open move")
+            .hint("`cleave apply SERVICE` starts one")),
+        Ok(count) => {
+            events.note(None, format!("keeps the streams of {count} services going until Ctrl-C"));
+            engine.run().await
+        }
+        Err(error) => Err(error),
+    };
+    engine.close().await;
+    result
+}

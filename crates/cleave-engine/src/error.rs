@@ -1,0 +1,218 @@
+//! Errors of the engine and their way to the surface.
+
+use cleave_api::{ExitCode, NextStep, Problem, Risk};
+use cleave_journal::JournalError;
+use cleave_model::{DatabaseName, ServiceName};
+use cleave_pg::PgError;
+use cleave_stream::StreamError;
+use cleave_verify::VerifyError;
+use thiserror::Error;
+
+/// What can go wrong between a command and its end.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A server.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+    /// A stream.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A comparison.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The text of cleave.toml, or a pattern in it that fits no table.
+    #[error("{rendered}")]
+    Config {
+        /// Code of the first error.
+        code: String,
+        /// All errors, drawn with their lines.
+        rendered: String,
+    },
+    /// `C0210`..: the plan cannot be made or has been refused.
+    #[error("the plan of service {service} is refused: {count} findings stand against it")]
+    Refused {
+        /// The service.
+        service: ServiceName,
+        /// How many.
+        count: usize,
+        /// The findings, one a line.
+        findings: Vec<String>,
+    },
+    /// A gate said no; nothing was changed.
+    #[error("{message}")]
+    Gate {
+        /// Stable code.
+        code: &'static str,
+        /// What is so.
+        message: String,
+        /// What would help.
+        hint: Option<String>,
+        /// The command that goes on from here.
+        next: Option<Vec<String>>,
+        /// Exit code: 4, or 7 for drift.
+        exit: ExitCode,
+    },
+    /// `C0420`: there is no such service in cleave.toml.
+    #[error("service {name} is not in {file}")]
+    NoSuchService {
+        /// As given.
+        name: String,
+        /// The file.
+        file: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// `C0421`: the service's move is not in a state that allows the verb.
+    #[error("service {service} is {state}: {verb} is not possible")]
+    WrongState {
+        /// The service.
+        service: ServiceName,
+        /// State of its move.
+        state: String,
+        /// The verb.
+        verb: &'static str,
+        /// The verb that would be.
+        next: Option<&'static str>,
+    },
+    /// `C0422`: a URL of cleave.toml could not be had.
+    #[error("the URL of database {database} could not be read: {reason}")]
+    Url {
+        /// The database.
+        database: DatabaseName,
+        /// Why, without the URL.
+        reason: String,
+    },
+    /// `C0423`: a stored value cannot be read.
+    #[error("{what} cannot be read: {reason}")]
+    Stored {
+        /// Which value.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// `C0424`: Ctrl-C or SIGTERM.
+    #[error("stopped on request; running the same command again goes on from here")]
+    Interrupted,
+    /// `C0425`: a hook of cleave.toml failed.
+    #[error("hook `{command}` failed: {reason}")]
+    Hook {
+        /// The command.
+        command: String,
+        /// Exit status or reason.
+        reason: String,
+    },
+    /// A problem that another engine has reported.
+    #[error("{0}")]
+    Reported(Box<Problem>),
+}
+
+impl EngineError {
+    /// A gate with exit code 4.
+    pub(crate) fn gate(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Gate { code, message: message.into(), hint: None, next: None, exit: ExitCode::Refused }
+    }
+
+    /// Errors that only show when the file meets a database: a pattern that fits no table, a table claimed twice.
+    pub(crate) fn config(errors: &cleave_config::ConfigErrors, topology: &crate::Topology) -> Self {
+        let source = cleave_config::Source { file: &topology.config().file, text: topology.text() };
+        let code = errors.errors().first().map_or("C0012", |error| error.code.as_str());
+        Self::Config { code: code.to_owned(), rendered: cleave_config::render(errors.errors(), &source) }
+    }
+
+    /// Adds what would help to a gate.
+    pub(crate) fn hint(self, text: impl Into<String>) -> Self {
+        match self {
+            Self::Gate { code, message, next, exit, .. } => {
+                Self::Gate { code, message, hint: Some(text.into()), next, exit }
+            }
+            other => other,
+        }
+    }
+
+    /// Adds the next command to a gate.
+    pub(crate) fn next(self, argv: &[&str]) -> Self {
+        match self {
+            Self::Gate { code, message, hint, exit, .. } => {
+                let next = Some(argv.iter().map(|word| (*word).to_owned()).collect());
+                Self::Gate { code, message, hint, next, exit }
+            }
+            other => other,
+        }
+    }
+
+    /// Stable code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Pg(error) => error.code(),
+            Self::Stream(error) => error.code(),
+            Self::Verify(error) => error.code(),
+            Self::Config { code, .. } => code,
+            Self::Refused { .. } => "C0220",
+            Self::Gate { code, .. } => code,
+            Self::NoSuchService { .. } => "C0420",
+            Self::WrongState { .. } => "C0421",
+            Self::Url { .. } => "C0422",
+            Self::Stored { .. } => "C0423",
+            Self::Interrupted => "C0424",
+            Self::Hook { .. } => "C0425",
+            Self::Reported(problem) => &problem.code,
+        }
+    }
+
+    /// SQLSTATE of the server's answer, if there is one.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Journal(error) => error.sqlstate(),
+            Self::Pg(error) => error.sqlstate(),
+            _ => None,
+        }
+    }
+
+    /// True when the connection ended and nobody knows what the server did.
+    pub(crate) fn is_connection_lost(&self) -> bool {
+        match self {
+            Self::Pg(error) => error.is_connection_lost(),
+            Self::Journal(JournalError::Query { source, .. }) => {
+                source.is_closed() || source.code().is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// As it is shown.
+    pub fn problem(&self) -> Problem {
+        let problem = Problem::from_error(self.code(), self);
+        match self {
+            Self::Journal(JournalError::LeaseHeld { .. } | JournalError::LeaseLost { .. }) => {
+                problem.exit(ExitCode::Busy).hint("wait until it has ended, or let it execute the command")
+            }
+            Self::Config { .. } | Self::NoSuchService { .. } | Self::Url { .. } => {
+                problem.exit(ExitCode::Usage)
+            }
+            Self::Refused { findings, .. } => Problem { causes: findings.clone(), ..problem }
+                .exit(ExitCode::Refused)
+                .next(NextStep::cleave(["plan"], "it shows each finding with its fix", Risk::Read)),
+            Self::Gate { hint, next, exit, .. } => {
+                let problem = Problem { hint: hint.clone(), ..problem }.exit(*exit);
+                match next {
+                    Some(argv) => {
+                        let argv = argv.iter().map(String::as_str);
+                        problem.next(NextStep::cleave(argv, "the gate asks for it", Risk::Reversible))
+                    }
+                    None => problem,
+                }
+            }
+            Self::WrongState { service, next: Some(verb), .. } => problem.exit(ExitCode::Refused).next(
+                NextStep::cleave([*verb, service.as_str()], "it is what this state allows", Risk::Reversible),
+            ),
+            Self::WrongState { .. } => problem.exit(ExitCode::Refused),
+            Self::Interrupted => problem.exit(ExitCode::Interrupted),
+            Self::Reported(problem) => (**problem).clone(),
+            _ => problem,
+        }
+    }
+}

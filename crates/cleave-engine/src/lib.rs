@@ -1,0 +1,49 @@
+//! Holds the lease, runs streams and executes a plan's steps on real servers.
+//!
+//! Entry points: [`plan()`], [`apply`], [`execute`] (every other verb), [`run`], [`status()`], [`history`]. State is in
+//! the databases: a process that is killed leaves nothing that the next one does not find.
+
+mod context;
+mod engine;
+mod error;
+mod events;
+mod lease;
+mod operations;
+mod planning;
+mod references;
+mod runner;
+mod secret;
+mod status;
+mod steps;
+mod streams;
+mod supervision;
+mod switch;
+mod topology;
+mod verbs;
+
+pub use engine::{Answer, Engine, Verb, apply, execute, run};
+pub use error::EngineError;
+pub use events::{Events, StepClock};
+pub use planning::plan;
+pub use status::{history, status};
+pub use topology::{Site, Topology};
+pub use verbs::Until;
+
+use cleave_api::{CutoverOutcome, ExitCode, VerificationState};
+
+/// Exit code of a switch: an aborted one is told from a refused one.
+pub fn exit_of_switch(outcome: CutoverOutcome) -> ExitCode {
+    match outcome {
+        CutoverOutcome::Switched | CutoverOutcome::Rehearsed => ExitCode::Done,
+        CutoverOutcome::Aborted => ExitCode::Aborted,
+        CutoverOutcome::Refused => ExitCode::Refused,
+    }
+}
+
+/// Exit code of a comparison.
+pub fn exit_of_verification(state: VerificationState) -> ExitCode {
+    match state {
+        VerificationState::Clean => ExitCode::Done,
+        _ => ExitCode::Different,
+    }
+}

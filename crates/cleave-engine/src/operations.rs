@@ -1,0 +1,124 @@
+//! Verbs that cross processes: through `cleave.operation` on the source of the move.
+
+use crate::{
+    EngineError, Events, Topology,
+    engine::{Answer, Verb, run_verb},
+    planning,
+    runner::Runner,
+};
+use cleave_api::ExitCode;
+use cleave_journal::{
+    Operation, OperationState, finish_operation, next_operation, operation, request_operation,
+};
+use cleave_model::ServiceName;
+use cleave_stream::Cancelled;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a waiting verb looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One look of the engine at its service: streams that stopped, work that waits, verbs asked for.
+pub(crate) async fn serve(runner: &mut Runner) -> Result<(), EngineError> {
+    runner.report_stopped_streams().await?;
+    runner.settle_references().await?;
+    let session = runner.journal().await?;
+    let Some(asked) = next_operation(&*session, &runner.service).await? else { return Ok(()) };
+    let result = match parse(&asked) {
+        Ok(verb) => run_verb(runner, verb).await,
+        Err(error) => Err(error),
+    };
+    let value = match result {
+        Ok(answer) => answered(&answer),
+        Err(error) => {
+            let problem = error.problem();
+            json!({ "exit": problem.exit.code(), "problem": problem })
+        }
+    };
+    let session = runner.journal().await?;
+    Ok(finish_operation(&*session, asked.id, &value).await?)
+}
+
+fn answered(answer: &Answer) -> Value {
+    match answer {
+        Answer::State(state) => json!({ "exit": 0, "state": state }),
+        Answer::Switch(report) => {
+            let exit = crate::exit_of_switch(report.outcome);
+            json!({ "exit": exit.code(), "switch": report })
+        }
+        Answer::Verification(report) => {
+            json!({ "exit": crate::exit_of_verification(report.state).code(), "verification": report })
+        }
+        Answer::Elsewhere(exit, value) => json!({ "exit": exit.code(), "elsewhere": value }),
+    }
+}
+
+fn parse(asked: &Operation) -> Result<Verb, EngineError> {
+    let dry_run = asked.arguments.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
+    Ok(match asked.verb.as_str() {
+        "apply" => {
+            let plan = asked.arguments.get("plan").filter(|plan| !plan.is_null());
+            let plan = plan.map(|plan| serde_json::from_value(plan.clone())).transpose();
+            Verb::Apply(plan.map_err(|error| EngineError::Stored {
+                what: "the plan handed over".to_owned(),
+                reason: error.to_string(),
+            })?)
+        }
+        "verify" => Verb::Verify,
+        "cutover" => Verb::Cutover { dry_run },
+        "rollback" => Verb::Rollback { dry_run },
+        "complete" => Verb::Complete,
+        "cancel" => Verb::Cancel,
+        "pause" => Verb::Pause,
+        "resume" => Verb::Resume,
+        other => {
+            return Err(EngineError::Stored {
+                what: format!("verb `{other}`"),
+                reason: "it is not known here".into(),
+            });
+        }
+    })
+}
+
+fn described(verb: &Verb) -> (&'static str, Value) {
+    match verb {
+        Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
+        Verb::Verify => ("verify", json!({})),
+        Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
+        Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),
+        Verb::Complete => ("complete", json!({})),
+        Verb::Cancel => ("cancel", json!({})),
+        Verb::Pause => ("pause", json!({})),
+        Verb::Resume => ("resume", json!({})),
+    }
+}
+
+/// Hands a verb to the engine that holds the service and waits for its result.
+pub(crate) async fn delegate(
+    topology: &Topology,
+    service: &ServiceName,
+    verb: Verb,
+    events: &Events,
+    cancelled: &Cancelled,
+) -> Result<Answer, EngineError> {
+    let configured = planning::service(topology, service.as_str())?;
+    let session = topology.site(&configured.from)?.connect("operation").await?;
+    let (name, arguments) = described(&verb);
+    let by = format!("pid {}", std::process::id());
+    let id = request_operation(&*session, service, name, &arguments, &by).await?;
+    loop {
+        let asked = operation(&*session, id).await?;
+        if asked.state == OperationState::Done {
+            let result = asked.result.unwrap_or_default();
+            let exit = result.get("exit").and_then(Value::as_i64).unwrap_or(1);
+            return Ok(Answer::Elsewhere(ExitCode::from_number(exit), result));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = cancelled.cancelled() => {
+                events.note(Some(service), format!("operation {id} goes on in the other engine"));
+                return Err(EngineError::Interrupted);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads both databases and has the plan made.
+
+use crate::{EngineError, Site, Topology};
+use cleave_config::Service;
+use cleave_journal::MoveRow;
+use cleave_model::catalog::Catalog;
+use cleave_model::{QualifiedName, ServiceName};
+use cleave_pg::{During, Session, catalog::read_catalog};
+use cleave_plan::MovePlan;
+
+/// Both sides of a service as they are now.
+pub(crate) struct Observed {
+    pub(crate) m: Site,
+    pub(crate) n: Site,
+    pub(crate) m_session: Session,
+    pub(crate) n_session: Session,
+    pub(crate) source: Catalog,
+    pub(crate) target: Catalog,
+}
+
+/// The service of that name.
+pub(crate) fn service<'c>(topology: &'c Topology, name: &str) -> Result<&'c Service, EngineError> {
+    let config = topology.config();
+    config.service(name).ok_or_else(|| EngineError::NoSuchService {
+        name: name.to_owned(),
+        file: config.file.clone(),
+        known: config.services.iter().map(|service| service.name.to_string()).collect(),
+    })
+}
+
+/// Connects to both sides of a service and reads their catalogs.
+pub(crate) async fn observe(topology: &Topology, service: &Service) -> Result<Observed, EngineError> {
+    let m = topology.site(&service.from)?;
+    let n = topology.site(&service.home.value.database)?;
+    let m_session = m.connect("plan").await?;
+    let n_session = n.connect("plan").await?;
+    let source = read_catalog(&m_session).await?;
+    let target = read_catalog(&n_session).await?;
+    Ok(Observed { m, n, m_session, n_session, source, target })
+}
+
+/// Plans the move of a service against what is there now.
+///
+/// # Errors
+/// The servers' and the configuration's; refusals are in the plan.
+pub async fn plan(topology: &Topology, name: &ServiceName) -> Result<MovePlan, EngineError> {
+    let service = service(topology, name.as_str())?;
+    let observed = observe(topology, service).await?;
+    if let Some(row) = open_move(&observed.m_session, name).await? {
+        return crate::context::stored_plan(&row);
+    }
+    plan_observed(topology, service, &observed).await
+}
+
+/// The open move of a service, if there is one.
+pub(crate) async fn open_move(m: &Session, name: &ServiceName) -> Result<Option<MoveRow>, EngineError> {
+    if cleave_journal::installed_version(&**m).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(MoveRow::read(&**m, name).await?.filter(|row| row.state.is_open()))
+}
+
+/// Plans against catalogs that have been read.
+pub(crate) async fn plan_observed(
+    topology: &Topology,
+    service: &Service,
+    observed: &Observed,
+) -> Result<MovePlan, EngineError> {
+    let claimed = claimed_tables(topology, service, observed).await?;
+    let mut plan = cleave_plan::plan_move(service, &claimed, &observed.source, &observed.target);
+    plan.findings.extend(room(observed).await?);
+    plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+    plan.fingerprint = cleave_pg::fingerprint(&observed.m_session, &plan.source_oids()).await?;
+    Ok(plan)
+}
+
+/// Tables that have moved away stand in the catalogs no more, so the open moves name theirs.
+async fn claimed_tables(
+    topology: &Topology,
+    service: &Service,
+    observed: &Observed,
+) -> Result<Vec<QualifiedName>, EngineError> {
+    let config = topology.config();
+    let mut names: Vec<_> = observed.source.tables.iter().map(|table| table.name.clone()).collect();
+    if cleave_journal::installed_version(&*observed.m_session).await?.is_some() {
+        for row in MoveRow::read_all(&*observed.m_session).await? {
+            names.extend(
+                crate::context::stored_plan(&row)?.tables.iter().map(|table| table.source.qualified()),
+            );
+        }
+    }
+    names.sort();
+    names.dedup();
+    let matched = cleave_config::match_tables(config, &service.from, &names, topology.text());
+    let mut assignments = matched.map_err(|errors| EngineError::config(&errors, topology))?;
+    Ok(assignments.remove(&service.name).unwrap_or_default())
+}
+
+/// Slots, walsenders, origins and connections that the move takes on both sides.
+async fn room(observed: &Observed) -> Result<Vec<cleave_plan::Finding>, EngineError> {
+    const FREE: &str = "
+        select current_setting('max_replication_slots')::bigint - (select count(*) from pg_replication_slots),
+               current_setting('max_wal_senders')::bigint
+                 - (select count(*) from pg_stat_activity where backend_type = 'walsender'),
+               coalesce(current_setting('max_active_replication_origins', true),
+                        current_setting('max_replication_slots'))::bigint
+                 - (select count(*) from pg_replication_origin_status),
+               current_setting('max_connections')::bigint
+                 - (select count(*) from pg_stat_activity where backend_type = 'client backend')";
+    let mut findings = Vec::new();
+    for (session, site) in [(&observed.m_session, &observed.m), (&observed.n_session, &observed.n)] {
+        let origins_readable: bool = session
+            .query_one("select has_function_privilege('pg_show_replication_origin_status()', 'execute')", &[])
+            .await
+            .during("looking for free slots")?
+            .get(0);
+        let sql = if origins_readable {
+            FREE.to_owned()
+        } else {
+            FREE.replace("- (select count(*) from pg_replication_origin_status)", "")
+        };
+        let row = session.query_one(&sql, &[]).await.during("looking for free slots")?;
+        let free = cleave_plan::Room {
+            slots: row.get(0),
+            senders: row.get(1),
+            origins: row.get(2),
+            connections: row.get(3),
+        };
+        findings.extend(cleave_plan::check_room(&free, site.name.as_str()));
+    }
+    Ok(findings)
+}

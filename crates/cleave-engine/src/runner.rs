@@ -1,0 +1,130 @@
+//! One service under this engine: its open move, its streams, and what an earlier run has left.
+
+use crate::{
+    EngineError, Events, Site, Topology,
+    context::{MoveContext, stored_plan},
+    lease::Leases,
+    planning,
+    streams::StreamPair,
+};
+use cleave_config::Service;
+use cleave_journal::{MoveRow, MoveState};
+use cleave_model::ServiceName;
+use cleave_pg::Session;
+use cleave_stream::Cancelled;
+
+/// Runs the verbs of one service. Holds the leases of both sides through the engine that made it.
+pub(crate) struct Runner {
+    pub(crate) topology: Topology,
+    pub(crate) service: ServiceName,
+    pub(crate) m: Site,
+    pub(crate) n: Site,
+    pub(crate) m_lease: cleave_journal::Lease,
+    pub(crate) n_lease: cleave_journal::Lease,
+    pub(crate) events: Events,
+    pub(crate) cancelled: Cancelled,
+    pub(crate) streams: StreamPair,
+    /// When watched references were last looked at.
+    pub(crate) references_looked: Option<std::time::Instant>,
+    /// The stream problem told last.
+    pub(crate) reported: Option<String>,
+}
+
+impl Runner {
+    /// Takes the leases of both sides.
+    pub(crate) async fn take(
+        topology: &Topology,
+        service: &ServiceName,
+        leases: &mut Leases,
+        events: &Events,
+        cancelled: &Cancelled,
+    ) -> Result<Self, EngineError> {
+        let configured = planning::service(topology, service.as_str())?;
+        let m = topology.site(&configured.from)?;
+        let n = topology.site(&configured.home.value.database)?;
+        Ok(Self {
+            m_lease: leases.take(&m).await?,
+            n_lease: leases.take(&n).await?,
+            topology: topology.clone(),
+            service: service.clone(),
+            m,
+            n,
+            events: events.clone(),
+            cancelled: cancelled.clone(),
+            streams: StreamPair::default(),
+            references_looked: None,
+            reported: None,
+        })
+    }
+
+    /// The service in cleave.toml.
+    pub(crate) fn configured(&self) -> Result<&Service, EngineError> {
+        planning::service(&self.topology, self.service.as_str())
+    }
+
+    /// A session on M for the journal.
+    pub(crate) async fn journal(&self) -> Result<Session, EngineError> {
+        self.m.connect("journal").await
+    }
+
+    /// The move, open or ended.
+    pub(crate) async fn row(&self) -> Result<Option<MoveRow>, EngineError> {
+        Ok(MoveRow::read(&*self.journal().await?, &self.service).await?)
+    }
+
+    /// The open move; an error that names `apply` when there is none.
+    pub(crate) async fn open_row(&self, verb: &'static str) -> Result<MoveRow, EngineError> {
+        match self.row().await? {
+            Some(row) if row.state.is_open() => Ok(row),
+            Some(row) => Err(self.wrong_state(row.state.as_str(), verb, Some("apply"))),
+            None => Err(self.wrong_state("not started", verb, Some("apply"))),
+        }
+    }
+
+    pub(crate) fn wrong_state(
+        &self,
+        state: &str,
+        verb: &'static str,
+        next: Option<&'static str>,
+    ) -> EngineError {
+        EngineError::WrongState { service: self.service.clone(), state: state.to_owned(), verb, next }
+    }
+
+    /// Everything the steps of a move need.
+    pub(crate) fn context(&self, row: &MoveRow) -> Result<MoveContext, EngineError> {
+        Ok(MoveContext {
+            service: self.service.clone(),
+            incarnation: row.id,
+            plan: stored_plan(row)?,
+            m: self.m.clone(),
+            n: self.n.clone(),
+            m_lease: self.m_lease.clone(),
+            n_lease: self.n_lease.clone(),
+            limits: self.topology.config().limits.clone(),
+            hooks: self.topology.config().hooks.clone(),
+            folder: self.topology.folder().to_owned(),
+            events: self.events.clone(),
+        })
+    }
+
+    /// Takes up what is there: finishes or undoes a switch that an earlier run has begun, then starts the streams.
+    pub(crate) async fn resume(&mut self) -> Result<(), EngineError> {
+        let Some(row) = self.row().await? else { return Ok(()) };
+        let copies_only = row.state == MoveState::Done;
+        if (!row.state.is_open() && !copies_only) || row.paused {
+            return Ok(());
+        }
+        let move_ = self.context(&row)?;
+        self.streams.start(&move_, row.state).await?;
+        if self.recover_switch(&move_).await? {
+            let row = self.open_row("resume").await?;
+            self.streams.start(&move_, row.state).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops the streams after their current transactions.
+    pub(crate) async fn stop(&mut self) {
+        self.streams.stop_all().await;
+    }
+}

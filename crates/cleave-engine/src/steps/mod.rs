@@ -1,0 +1,15 @@
+//! The steps of `apply`, one file each. Every step can be repeated: it finds out what is there and does the rest.
+
+mod copy;
+mod finish;
+mod ladder;
+mod prepare;
+mod slot;
+mod way_back;
+
+pub(crate) use copy::copy;
+pub(crate) use finish::finish;
+pub(crate) use ladder::with_ladder;
+pub(crate) use prepare::{prepare_source, prepare_target};
+pub(crate) use slot::forward_slot;
+pub(crate) use way_back::way_back;

@@ -1,0 +1,223 @@
+//! The running streams of a service.
+
+use crate::{EngineError, context::MoveContext};
+use cleave_journal::MoveState;
+use cleave_model::{Direction, Ident, Lsn, Oid, labels};
+use cleave_pg::{During, Session};
+use cleave_plan::cutover::Round;
+use cleave_plan::{PlannedTable, RowIdentity};
+use cleave_stream::{
+    ColumnRoute, Follow, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus, Identity, Route,
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Forward and back, where they run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamPair {
+    forward: Option<Arc<Stream>>,
+    back: Option<Arc<Stream>>,
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    handle: FollowHandle,
+    direction: Direction,
+}
+
+impl StreamPair {
+    /// The stream that fills the side that a round makes the home.
+    pub(crate) fn feeding_new_home(&self, round: Round) -> Result<&Stream, EngineError> {
+        let direction = match round {
+            Round::Cutover => Direction::Forward,
+            Round::Rollback => Direction::Back,
+        };
+        self.get(direction).ok_or_else(|| {
+            EngineError::gate("C0708", format!("the {direction} stream is not running"))
+                .hint("see `cleave status`")
+        })
+    }
+
+    /// The stream of a direction, if it runs.
+    pub(crate) fn get(&self, direction: Direction) -> Option<&Stream> {
+        match direction {
+            Direction::Forward => self.forward.as_deref(),
+            Direction::Back => self.back.as_deref(),
+        }
+    }
+
+    /// The same, for a task that outlives the borrow.
+    pub(crate) fn shared(&self, direction: Direction) -> Option<Arc<Stream>> {
+        match direction {
+            Direction::Forward => self.forward.clone(),
+            Direction::Back => self.back.clone(),
+        }
+    }
+
+    /// Starts the streams that a move in this state needs and that do not run.
+    pub(crate) async fn start(&mut self, move_: &MoveContext, state: MoveState) -> Result<(), EngineError> {
+        let (forward, back) = match state {
+            MoveState::Planned | MoveState::Prepared | MoveState::Cancelled => (false, false),
+            MoveState::Copying => (true, false),
+            MoveState::Following | MoveState::Switched => (true, true),
+            MoveState::Completing | MoveState::Done => (false, move_.plan.copy_kept),
+        };
+        for (wanted, direction) in [(forward, Direction::Forward), (back, Direction::Back)] {
+            let slot = match direction {
+                Direction::Forward => &mut self.forward,
+                Direction::Back => &mut self.back,
+            };
+            if wanted && slot.as_ref().is_none_or(|stream| stream.handle.is_finished()) {
+                let handle = Follow::start(spec(move_, direction).await?);
+                *slot = Some(Arc::new(Stream { handle, direction }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops one direction after its current transaction.
+    pub(crate) async fn stop(&mut self, direction: Direction) {
+        let stream = match direction {
+            Direction::Forward => self.forward.take(),
+            Direction::Back => self.back.take(),
+        };
+        if let Some(stream) = stream.and_then(Arc::into_inner) {
+            stream.handle.stop().await;
+        }
+    }
+
+    /// Stops both.
+    pub(crate) async fn stop_all(&mut self) {
+        self.stop(Direction::Forward).await;
+        self.stop(Direction::Back).await;
+    }
+}
+
+impl Stream {
+    /// Waits until a marker is applied and flushed; false if it takes longer or the stream stops.
+    pub(crate) async fn wait_for_marker(&self, marker: &str, limit: Duration) -> bool {
+        matches!(tokio::time::timeout(limit, self.handle.marker_applied(marker)).await, Ok(Ok(())))
+    }
+
+    /// Waits until everything up to a position is applied and flushed.
+    pub(crate) async fn wait_for_position(&self, lsn: Lsn) -> Result<(), EngineError> {
+        let mut status = self.handle.status();
+        let reached = |status: &FollowStatus| {
+            status.position.is_some_and(|position| position >= lsn) || status.state == FollowState::Failed
+        };
+        if status.wait_for(reached).await.is_err() || self.status().state == FollowState::Failed {
+            let problem = self.problem().unwrap_or_else(|| "it was stopped".to_owned());
+            return Err(EngineError::gate(
+                "C0708",
+                format!("the {} stream stopped: {problem}", self.direction),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The stream's report.
+    pub(crate) fn status(&self) -> FollowStatus {
+        self.handle.status().borrow().clone()
+    }
+
+    /// What stopped it, or what it retries.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.status().last_error.map(|error| error.to_string())
+    }
+
+    /// The error that stopped it for good.
+    pub(crate) fn failure(&self) -> Option<Arc<cleave_stream::StreamError>> {
+        let status = self.status();
+        (status.state == FollowState::Failed).then_some(status.last_error).flatten()
+    }
+}
+
+async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, EngineError> {
+    let (source, target) = (move_.source_of(direction), move_.target_of(direction));
+    let n = move_.n.connect("stream routes").await?;
+    let target_oids = oids_at_target(&n, move_).await?;
+    let starts: BTreeMap<Oid, Lsn> = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward))
+        .await?
+        .into_iter()
+        .map(|copied| (copied.source_oid, copied.start))
+        .collect();
+    let routes = move_.plan.row_tables().map(|table| {
+        let n_oid = target_oids.get(&table.source_oid).copied().unwrap_or_default();
+        let (source_oid, target_oid, start) = match direction {
+            Direction::Forward => (table.oid(), n_oid, starts.get(&table.oid()).copied().unwrap_or_default()),
+            Direction::Back => (n_oid, table.oid(), Lsn::default()),
+        };
+        Route { source_oid, target_oid, columns: columns(table, direction), identity: identity(table), start }
+    });
+    Ok(FollowSpec {
+        service: move_.service.clone(),
+        direction,
+        source_name: source.name.clone(),
+        target_name: target.name.clone(),
+        source: source.endpoint.clone(),
+        target: target.endpoint.clone(),
+        slot: move_.slot(direction),
+        publication: labels::publication(&move_.service, direction),
+        routes: routes.collect(),
+        left_out: HashSet::new(),
+        lease: move_.target_lease_of(direction).clone(),
+        options: FollowOptions {
+            memory_bytes: usize::try_from(move_.limits.memory_bytes / 8).unwrap_or(32 << 20),
+            ..FollowOptions::default()
+        },
+    })
+}
+
+/// At the new home identity columns are BY DEFAULT while the move is open; on M they are as they were.
+fn columns(table: &PlannedTable, direction: Direction) -> Vec<ColumnRoute> {
+    table
+        .columns
+        .iter()
+        .map(|column| ColumnRoute {
+            source_name: Ident::new(column.name.as_str()),
+            target_name: Ident::new(column.name.as_str()),
+            identity_always: column.identity_always && direction == Direction::Back,
+        })
+        .collect()
+}
+
+fn identity(table: &PlannedTable) -> Identity {
+    match &table.identity {
+        Some(RowIdentity::Key(columns)) => {
+            Identity::Key(columns.iter().map(|name| Ident::new(name.as_str())).collect())
+        }
+        Some(RowIdentity::Full) | None => Identity::Full,
+    }
+}
+
+/// OIDs of the moved tables at the new home, by their OID on the source. All must be there.
+pub(crate) async fn oids_at_target(
+    n: &Session,
+    move_: &MoveContext,
+) -> Result<BTreeMap<u32, Oid>, EngineError> {
+    let names: Vec<String> =
+        move_.plan.tables.iter().map(|table| table.target.qualified().quoted()).collect();
+    let rows = n
+        .query(
+            "select pg_catalog.to_regclass(n)::oid from pg_catalog.unnest($1::text[]) with ordinality u(n, at) order by at",
+            &[&names],
+        )
+        .await
+        .during("looking up the tables at the new home")?;
+    let mut oids = BTreeMap::new();
+    for (table, row) in move_.plan.tables.iter().zip(rows) {
+        let oid: Option<u32> = row.get(0);
+        let oid = oid.ok_or_else(|| {
+            EngineError::gate(
+                "C0709",
+                format!("table {} is no longer there in {}", table.target.qualified(), move_.n.name),
+            )
+        })?;
+        oids.insert(table.source_oid, Oid(oid));
+    }
+    Ok(oids)
+}

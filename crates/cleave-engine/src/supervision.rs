@@ -1,0 +1,33 @@
+//! Streams that have stopped: told once, and kept in the move's row for `status`.
+
+use crate::{EngineError, runner::Runner};
+use cleave_journal::MoveRow;
+use cleave_model::Direction;
+
+impl Runner {
+    /// Stores the problem of a stream that has stopped for good. A stopped stream is started again by `resume`.
+    pub(crate) async fn report_stopped_streams(&mut self) -> Result<(), EngineError> {
+        for direction in [Direction::Forward, Direction::Back] {
+            let Some(failure) = self.streams.get(direction).and_then(|stream| stream.failure()) else {
+                continue;
+            };
+            if self.reported.as_ref() == Some(&failure.to_string()) {
+                continue;
+            }
+            self.reported = Some(failure.to_string());
+            let problem = cleave_api::Problem::from_error(failure.code(), &*failure)
+                .about(format!("{direction} stream of service {}", self.service))
+                .hint(format!("settle it, then `cleave resume {}`", self.service));
+            let session = self.journal().await?;
+            let value = serde_json::to_value(&problem).map_err(|error| EngineError::Stored {
+                what: "the problem".to_owned(),
+                reason: error.to_string(),
+            })?;
+            MoveRow::set_problem(&*session, &self.service, Some(&value)).await?;
+            // Another server or timeline, or a write past the fence: what was proven is proven no longer.
+            MoveRow::set_verification(&*session, &self.service, None).await?;
+            self.events.tell(cleave_api::Event::Problem { service: Some(self.service.to_string()), problem });
+        }
+        Ok(())
+    }
+}

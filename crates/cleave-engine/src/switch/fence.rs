@@ -1,0 +1,262 @@
+//! Gates, bridge and fence: from "nobody notices" to "writers wait".
+
+use super::{locks, run::Switch};
+use crate::EngineError;
+use cleave_journal::EntryEvent;
+use cleave_model::labels;
+use cleave_pg::{During, Session};
+use cleave_plan::cutover::{Round, Step};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// T, and in a rollback TN: open transactions that die with their sessions.
+pub(super) struct Held {
+    pub(super) t: Session,
+    pub(super) tn: Option<Session>,
+}
+
+/// Runs statements in one round trip, as one implicit transaction unless one is open.
+pub(crate) async fn sql(session: &Session, statements: &str) -> Result<(), EngineError> {
+    Ok(session.batch_execute(statements).await.during("a step of the switch")?)
+}
+
+/// Statements joined for one round trip.
+pub(crate) fn script(statements: &[String]) -> String {
+    statements.join(";\n")
+}
+
+impl Switch<'_> {
+    /// The gates that are about this very moment; those about the move's state were checked before the round.
+    pub(super) async fn gates(&mut self) -> Result<(), EngineError> {
+        self.round_trip().await?;
+        self.move_autovacuum_away().await
+    }
+
+    /// An unfenced marker makes the round trip in under a third of the budget, or the pause could not end in time.
+    async fn round_trip(&self) -> Result<(), EngineError> {
+        let marker = self.new_marker("rehearsal");
+        let limit = self.move_.limits.write_pause / 3;
+        let began = Instant::now();
+        self.emit(&marker).await?;
+        let stream = self.streams.feeding_new_home(self.round)?;
+        // A stream that was idle may need to be woken by its first change: three tries are fair.
+        if stream.wait_for_marker(&marker, limit.max(Duration::from_millis(50)) * 3).await {
+            if began.elapsed() <= limit {
+                return Ok(());
+            }
+            let again = self.new_marker("rehearsal_2");
+            let began = Instant::now();
+            self.emit(&again).await?;
+            if stream.wait_for_marker(&again, limit).await && began.elapsed() <= limit {
+                return Ok(());
+            }
+        }
+        let message = format!(
+            "a marker did not make the round trip within {} ms, a third of write_pause",
+            limit.as_millis()
+        );
+        Err(EngineError::gate("C0702", message)
+            .hint("let the stream catch up (`cleave status`), raise write_pause, or try at a quieter time"))
+    }
+
+    /// Autovacuum holds SHARE UPDATE EXCLUSIVE and gives way only to a request that waits longer than
+    /// `deadlock_timeout`; ours in T are shorter. So ask for the same lock first, which no writer minds.
+    async fn move_autovacuum_away(&self) -> Result<(), EngineError> {
+        let home = if self.round == Round::Cutover { &self.move_.m } else { &self.move_.n };
+        let session = home.connect("gates").await?;
+        for table in self.move_.plan.row_tables() {
+            let name = if self.round == Round::Cutover { &table.source } else { &table.target };
+            let statements = format!(
+                "begin; set local lock_timeout = '3s'; lock table only {} in share update exclusive mode; commit",
+                name.qualified().quoted()
+            );
+            if let Err(error) = sql(&session, &statements).await {
+                sql(&session, "rollback").await?;
+                if error.sqlstate() != Some("55P03") {
+                    return Err(error);
+                }
+                let holders = locks::describe_holders(&session, &[name.qualified()]).await;
+                let message = format!("{} is locked and does not become free: {holders}", name.qualified());
+                return Err(EngineError::gate("C0703", message).hint("wait for it to end, or end it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the bridge ready under names that nobody uses, and its role with a password that nobody else knows.
+    pub(super) async fn prepare_bridge(&mut self) -> Result<(), EngineError> {
+        self.drop_bridge().await?;
+        let password = crate::secret::password(&self.m).await?;
+        crate::secret::bridge_role(self.move_, &self.n, &self.script.bridge_role, &password).await?;
+        let mapping = cleave_ddl::bridge::user_mapping(&self.move_.service, &password);
+        let mut statements = vec!["begin".to_owned(), "set local synchronous_commit = on".to_owned()];
+        statements.extend(self.script.bridge.iter().cloned());
+        statements.extend([mapping, "commit".to_owned()]);
+        let session = self.move_.m.connect("bridge").await?;
+        sql(&session, &script(&statements)).await?;
+        let detail = serde_json::to_value(&self.script).map_err(|error| EngineError::Stored {
+            what: "the switch's script".to_owned(),
+            reason: error.to_string(),
+        })?;
+        // The rollback of this cutover runs what is stored here, so this entry has to be there for good.
+        let step = self.step_name(Step::Bridge);
+        self.move_
+            .journal_m(
+                &*session,
+                &step,
+                EntryEvent::Note,
+                &json!({ "epoch": self.epoch.0, "script": detail }),
+            )
+            .await
+    }
+
+    /// Drops what [`Self::prepare_bridge`] made. Nothing when it is not there.
+    pub(super) async fn drop_bridge(&mut self) -> Result<(), EngineError> {
+        let service = &self.move_.service;
+        let statements = format!(
+            "drop schema if exists {} cascade; drop schema if exists {} cascade; drop server if exists {} cascade",
+            labels::bridge_view_schema(service).quoted(),
+            labels::bridge_schema(service).quoted(),
+            labels::foreign_server(service).quoted()
+        );
+        let session = self.move_.m.connect("bridge").await?;
+        sql(&session, &statements).await
+    }
+
+    /// Begins T (and TN) and takes the locks: from here writers wait.
+    pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
+        let t = self.begin(&self.move_.m, "switch T").await?;
+        let row = t
+            .query_one("select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()", &[])
+            .await
+            .during("giving T its number")?;
+        let (xid, pid): (String, i32) = (row.get(0), row.get(1));
+        let detail = json!({ "xid": xid, "pid": pid, "epoch": self.epoch.0 });
+        self.move_.journal_m(&*self.m, &self.step_name(Step::Fence), EntryEvent::Begin, &detail).await?;
+        self.held = Some(Held { t, tn: None });
+        self.pause_began = Some(Instant::now());
+        match self.round {
+            Round::Cutover => self.fence_m().await,
+            Round::Rollback => self.fence_both().await,
+        }?;
+        self.limit_idle_time().await
+    }
+
+    async fn begin(&self, site: &crate::Site, purpose: &str) -> Result<Session, EngineError> {
+        let session = site.connect(purpose).await?;
+        let limits = &self.move_.limits;
+        let (pause, lock) = (limits.write_pause.as_millis(), limits.lock_timeout.as_millis());
+        let mut statements = format!(
+            "begin; set local lock_timeout = '{lock}ms'; set local statement_timeout = '{pause}ms';
+             set local idle_in_transaction_session_timeout = '{pause}ms'; set local synchronous_commit = on"
+        );
+        if session.server_version_num() >= 170_000 {
+            statements.push_str(&format!("; set local transaction_timeout = '{}ms'", pause * 2));
+        }
+        sql(&session, &statements).await?;
+        Ok(session)
+    }
+
+    async fn fence_m(&mut self) -> Result<(), EngineError> {
+        let held = self.held()?;
+        sql(&held.t, &script(&self.script.locks)).await?;
+        let found = cleave_pg::fingerprint(&held.t, &self.script.fingerprint_oids).await?;
+        if found == self.fingerprint {
+            return Ok(());
+        }
+        Err(EngineError::gate("C0704", "the tables were altered between the gates and the locks")
+            .hint("run the command again; it makes its script anew"))
+    }
+
+    /// Rollback: first the bridge on M, so that nobody is on the way to N any more, then N itself.
+    async fn fence_both(&mut self) -> Result<(), EngineError> {
+        let held = self.held()?;
+        sql(&held.t, &script(&self.script.back.bridge_locks)).await?;
+        let tn = self.begin(&self.move_.n, "switch TN").await?;
+        let mut statements = self.script.back.home_locks.clone();
+        statements.push(self.script.target_fence.closed.clone());
+        let result = sql(&tn, &script(&statements)).await;
+        if let Some(held) = self.held.as_mut() {
+            held.tn = Some(tn);
+        }
+        result
+    }
+
+    /// The servers end T and TN by themselves when what is left of the pause passes without a word from us.
+    async fn limit_idle_time(&self) -> Result<(), EngineError> {
+        let left = self.remaining().unwrap_or_default().as_millis().max(1);
+        let held = self.held()?;
+        let statement = format!(
+            "set local idle_in_transaction_session_timeout = '{left}ms'; set local statement_timeout = '{left}ms'"
+        );
+        sql(&held.t, &statement).await?;
+        match &held.tn {
+            Some(tn) => sql(tn, &statement).await,
+            None => Ok(()),
+        }
+    }
+
+    /// T as it stands; an error when an earlier failure has ended it.
+    pub(super) fn held(&self) -> Result<&Held, EngineError> {
+        self.held
+            .as_ref()
+            .ok_or_else(|| EngineError::gate("C0705", "the switch's transaction is no longer open"))
+    }
+
+    /// Ends T and TN without committing. A session that hangs is ended by the server, by pid.
+    pub(super) async fn release(&mut self) -> Result<(), EngineError> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        let wait = self.move_.limits.lock_timeout.max(Duration::from_millis(100));
+        for (session, site) in [(Some(held.t), &self.move_.m), (held.tn, &self.move_.n)] {
+            let Some(session) = session else { continue };
+            let rolled_back = tokio::time::timeout(wait, sql(&session, "rollback")).await;
+            if !matches!(rolled_back, Ok(Ok(()))) {
+                let pid = session.backend_pid();
+                drop(session);
+                locks::terminate(site, pid).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A marker that no other round has used.
+    pub(super) fn new_marker(&self, what: &str) -> String {
+        let lease = self.move_.m_lease.epoch;
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
+        format!("{}/{}/{}/{lease}/{what}/{nanos}", self.move_.service, self.round.as_str(), self.epoch)
+    }
+
+    pub(super) async fn emit(&self, marker: &str) -> Result<(), EngineError> {
+        self.marker_session
+            .execute(
+                "select pg_catalog.pg_logical_emit_message(true, $1, $2)",
+                &[&labels::MESSAGE_MARKER, &marker],
+            )
+            .await
+            .during("writing a marker")?;
+        Ok(())
+    }
+
+    /// The marker behind the last write that the fence let through.
+    pub(super) async fn write_marker(&mut self) -> Result<(), EngineError> {
+        self.marker = self.new_marker("fence");
+        let marker = self.marker.clone();
+        self.emit(&marker).await
+    }
+
+    /// Waits until the other side has applied and flushed the marker; the caller limits the wait.
+    pub(super) async fn drain(&mut self) -> Result<(), EngineError> {
+        let stream = self.streams.feeding_new_home(self.round)?;
+        let left = self.remaining().unwrap_or_default();
+        if stream.wait_for_marker(&self.marker, left).await {
+            return Ok(());
+        }
+        let message = match stream.problem() {
+            Some(problem) => format!("the stream stopped during the drain: {problem}"),
+            None => "the stream did not reach the marker within write_pause".to_owned(),
+        };
+        Err(EngineError::gate("C0701", message))
+    }
+}

@@ -1,0 +1,81 @@
+//! Who is in the way, and ending sessions of our own.
+
+use crate::{EngineError, Site};
+use cleave_model::{Oid, QualifiedName};
+use cleave_pg::{During, Session, locks::Blocker};
+use std::time::Duration;
+
+/// How long a session that was told to end may take.
+const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Who holds locks on tables, for a message: pid, user, application, state, age. Never a query's text.
+pub(crate) async fn describe_holders(session: &Session, tables: &[QualifiedName]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let unknown = "its holders cannot be read".to_owned();
+    let names: Vec<String> = tables.iter().map(QualifiedName::quoted).collect();
+    let oids = session
+        .query("select pg_catalog.to_regclass(n)::oid from pg_catalog.unnest($1::text[]) n", &[&names])
+        .await;
+    let Ok(oids) = oids else { return unknown };
+    let oids: Vec<Oid> = oids.iter().filter_map(|row| row.get::<_, Option<u32>>(0)).map(Oid).collect();
+    let Ok(blockers) = cleave_pg::locks::blockers_of_relations(session, &oids).await else { return unknown };
+    let holders: Vec<String> = blockers.iter().take(SHOWN_MAX).map(holder).collect();
+    if holders.is_empty() { "its holder has just let go".to_owned() } else { holders.join("; ") }
+}
+
+fn holder(blocker: &Blocker) -> String {
+    let age = blocker.age_ms.map_or_else(|| "unknown age".to_owned(), cleave_model::format_duration_ms);
+    if let Some(prepared) = &blocker.prepared {
+        return format!("prepared transaction {prepared:?} ({age} old)");
+    }
+    format!(
+        "pid {} (user {}, application {:?}, {}, transaction {age} old)",
+        blocker.pid.unwrap_or(0),
+        blocker.user.as_deref().unwrap_or("unknown"),
+        blocker.application.as_deref().unwrap_or(""),
+        blocker.state.as_deref().unwrap_or("state unknown"),
+    )
+}
+
+/// True while a transaction is neither committed nor aborted.
+pub(super) async fn is_in_progress(session: &Session, xid: &str) -> Result<bool, EngineError> {
+    let row = session
+        .query_one("select pg_catalog.pg_xact_status($1::text::xid8) = 'in progress'", &[&xid])
+        .await
+        .during("asking how the switch's transaction ended")?;
+    Ok(row.get::<_, Option<bool>>(0).unwrap_or(false))
+}
+
+/// Ends the session of a transaction, but only if the process still runs that very transaction.
+pub(super) async fn terminate_transaction(session: &Session, xid: &str, pid: i32) -> Result<(), EngineError> {
+    session
+        .execute(
+            "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+             where pid = $1 and backend_xid = $2::text::xid8::xid",
+            &[&pid, &xid],
+        )
+        .await
+        .during("ending the switch's transaction")?;
+    Ok(())
+}
+
+/// Ends a session of ours by pid and waits until it is gone.
+pub(super) async fn terminate(site: &Site, pid: i32) -> Result<(), EngineError> {
+    let session = site.connect("switch release").await?;
+    let began = std::time::Instant::now();
+    loop {
+        let gone = session
+            .query(
+                "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+                 where pid = $1 and application_name like 'cleave switch%'",
+                &[&pid],
+            )
+            .await
+            .during("ending a session of the switch")?
+            .is_empty();
+        if gone || began.elapsed() > TERMINATE_LIMIT {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,18 @@
+//! Cutover and rollback on real servers: performs the effects of [`cleave_plan::cutover::Machine`], one at a time.
+//!
+//! Sessions: T is one transaction on M (and TN one on N in a rollback); the journal and the marker are written from
+//! other sessions, because T's own rows would have to be drained by T itself (DESIGN section 7).
+
+mod close;
+mod failpoints;
+mod fence;
+mod locks;
+mod open;
+mod resolve;
+mod run;
+mod sequences;
+mod tidy;
+
+pub(crate) use fence::{script, sql};
+pub(crate) use locks::describe_holders;
+pub(crate) use run::{Switch, SwitchReport};

@@ -1,0 +1,302 @@
+//! The loop between the machine and the servers.
+
+use super::{failpoints::points_of, fence::Held};
+use crate::{EngineError, context::MoveContext, streams::StreamPair};
+use cleave_api::StepTime;
+use cleave_journal::EntryEvent;
+use cleave_model::{DatabaseName, Epoch};
+use cleave_pg::Session;
+use cleave_plan::SwitchScript;
+use cleave_plan::cutover::{Effect, Event, LadderLimits, Machine, Outcome, Round, Step};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long what is left after the point of no return is tried again before the command gives up. The home has
+/// changed then; the same command goes on later.
+const AFTERWARDS_LIMIT: Duration = Duration::from_secs(60);
+const AFTERWARDS_WAIT: Duration = Duration::from_millis(250);
+
+/// What a round came to.
+#[derive(Debug)]
+pub(crate) struct SwitchReport {
+    pub(crate) outcome: Outcome,
+    /// From the first lock to the commit of T, of the attempt that ended it.
+    pub(crate) pause_ms: u64,
+    pub(crate) steps: Vec<StepTime>,
+    /// The error behind an outcome other than `Switched`.
+    pub(crate) failure: Option<EngineError>,
+}
+
+/// One round of cutover or rollback.
+pub(crate) struct Switch<'a> {
+    pub(super) move_: &'a MoveContext,
+    pub(super) streams: &'a StreamPair,
+    pub(super) round: Round,
+    pub(super) script: SwitchScript,
+    /// Epoch that the switch sets.
+    pub(super) epoch: Epoch,
+    /// Fingerprint of `script.fingerprint_oids` at the gates.
+    pub(super) fingerprint: String,
+    /// On M, for the journal: its commits need not be flushed before the step goes on, as T's owner row decides.
+    pub(super) m: Session,
+    /// On M or N: writes markers, flushed at once.
+    pub(super) marker_session: Session,
+    pub(super) n: Session,
+    /// T, and TN in a rollback.
+    pub(super) held: Option<Held>,
+    pub(super) marker: String,
+    pub(super) pause_began: Option<Instant>,
+    pause_ms: u64,
+    steps: Vec<StepTime>,
+    failure: Option<EngineError>,
+    afterwards_began: Option<Instant>,
+}
+
+impl<'a> Switch<'a> {
+    /// Prepares a round; nothing is touched yet.
+    pub(crate) async fn new(
+        move_: &'a MoveContext,
+        streams: &'a StreamPair,
+        round: Round,
+        (script, fingerprint): (SwitchScript, String),
+        epoch: Epoch,
+    ) -> Result<Self, EngineError> {
+        let m = move_.m.connect("switch journal").await?;
+        super::fence::sql(&m, "set synchronous_commit = off").await?;
+        let home = if round == Round::Cutover { &move_.m } else { &move_.n };
+        Ok(Self {
+            marker_session: home.connect("switch marker").await?,
+            n: move_.n.connect("switch").await?,
+            m,
+            move_,
+            streams,
+            round,
+            script,
+            epoch,
+            fingerprint,
+            held: None,
+            marker: String::new(),
+            pause_began: None,
+            pause_ms: 0,
+            steps: Vec::new(),
+            failure: None,
+            afterwards_began: None,
+        })
+    }
+
+    /// The database that the round makes the home.
+    pub(super) fn new_home(&self) -> &DatabaseName {
+        match self.round {
+            Round::Cutover => &self.move_.n.name,
+            Round::Rollback => &self.move_.m.name,
+        }
+    }
+
+    /// Runs a new round.
+    pub(crate) async fn run(self) -> Result<SwitchReport, EngineError> {
+        let limits = self.ladder();
+        let (machine, effect) = Machine::start(self.round, limits, self.seed());
+        self.drive(machine, effect).await
+    }
+
+    /// Finishes or undoes what an earlier run has left.
+    pub(crate) async fn recover(self) -> Result<SwitchReport, EngineError> {
+        let limits = self.ladder();
+        let (machine, effect) = Machine::recover(self.round, limits, self.seed());
+        self.drive(machine, effect).await
+    }
+
+    fn ladder(&self) -> LadderLimits {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        LadderLimits {
+            lock_timeout_ms: ms(self.move_.limits.lock_timeout),
+            lock_budget_ms: ms(self.move_.limits.lock_budget),
+        }
+    }
+
+    /// Spreads the ladders of different rounds.
+    fn seed(&self) -> u64 {
+        self.epoch.0.unsigned_abs() ^ (self.move_.m_lease.epoch.unsigned_abs() << 32)
+    }
+
+    async fn drive(mut self, mut machine: Machine, mut effect: Effect) -> Result<SwitchReport, EngineError> {
+        loop {
+            let event = match effect {
+                Effect::Run(step) => self.perform(step).await?,
+                Effect::Undo(step) => self.take_back(step).await?,
+                Effect::Wait { ms } => {
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    Event::Succeeded
+                }
+                Effect::Resolve => self.resolve().await?,
+                Effect::Finish(outcome) => return Ok(self.report(outcome)),
+            };
+            (machine, effect) = machine.step(event);
+        }
+    }
+
+    fn report(self, outcome: Outcome) -> SwitchReport {
+        let failure = if outcome == Outcome::Switched { None } else { self.failure };
+        SwitchReport { outcome, pause_ms: self.pause_ms, steps: self.steps, failure }
+    }
+
+    /// Runs a step and turns its result into the machine's event.
+    async fn perform(&mut self, step: Step) -> Result<Event, EngineError> {
+        let [before, after, ..] = points_of(self.round, step);
+        let began = Instant::now();
+        cleave_failpoint::hit_async(before).await;
+        let result = match self.remaining() {
+            Some(left) if step.is_inside_pause() && step != Step::Open => {
+                match tokio::time::timeout(left, self.run_step(step)).await {
+                    Ok(result) => result,
+                    Err(_) if step == Step::Switch => return self.lost_answer(began).await,
+                    Err(_) => return Ok(self.over_budget(step, began)),
+                }
+            }
+            _ => self.run_step(step).await,
+        };
+        cleave_failpoint::hit_async(after).await;
+        self.note_time(step.as_str().to_owned(), began);
+        if step == Step::Switch {
+            self.end_pause();
+        }
+        match result {
+            Ok(()) => {
+                self.entry(step, EntryEvent::Done, json!({})).await;
+                Ok(Event::Succeeded)
+            }
+            Err(error) => self.classify(step, error).await,
+        }
+    }
+
+    async fn run_step(&mut self, step: Step) -> Result<(), EngineError> {
+        match step {
+            Step::Gates => self.gates().await,
+            Step::Bridge => self.prepare_bridge().await,
+            Step::Fence => self.fence().await,
+            Step::Marker => self.write_marker().await,
+            Step::Drain => self.drain().await,
+            Step::Sequences => self.carry_sequences().await,
+            Step::HalfOpen => self.half_open().await,
+            Step::Close => self.close().await,
+            Step::Switch => self.switch().await,
+            Step::Open => self.open().await,
+            Step::Tidy => self.tidy().await,
+        }
+    }
+
+    /// Takes a step back, again and again until it works: every undo is safe to repeat.
+    async fn take_back(&mut self, step: Step) -> Result<Event, EngineError> {
+        let [_, _, before, after] = points_of(self.round, step);
+        cleave_failpoint::hit_async(before).await;
+        let began = *self.afterwards_began.get_or_insert_with(Instant::now);
+        let result = match step {
+            Step::Bridge => self.drop_bridge().await,
+            Step::Fence => self.release().await,
+            Step::HalfOpen => self.close_half_open().await,
+            Step::Close => self.reopen().await,
+            _ => Ok(()),
+        };
+        match result {
+            Ok(()) => {
+                self.afterwards_began = None;
+                self.end_pause();
+                self.entry(step, EntryEvent::Undone, json!({})).await;
+                cleave_failpoint::hit_async(after).await;
+                Ok(Event::Succeeded)
+            }
+            Err(error) => self.again(began, error).await,
+        }
+    }
+
+    async fn classify(&mut self, step: Step, error: EngineError) -> Result<Event, EngineError> {
+        let after_switch = matches!(step, Step::Open | Step::Tidy);
+        if after_switch {
+            let began = *self.afterwards_began.get_or_insert_with(Instant::now);
+            return self.again(began, error).await;
+        }
+        let lost = error.is_connection_lost();
+        // 55P03 lock timeout; 40P01 deadlock; 57014 statement timeout; 25P03, 25P04 the server's own end of T.
+        let event = match error.sqlstate() {
+            Some("55P03" | "40P01") => Event::LockTimeout,
+            Some("57014" | "25P03" | "25P04") => Event::OverBudget,
+            _ if step == Step::Switch && lost => Event::OutcomeUnknown,
+            _ => Event::Failed,
+        };
+        let detail = json!({ "code": error.code(), "sqlstate": error.sqlstate() });
+        self.failure = Some(error);
+        self.entry(step, EntryEvent::Failed, detail).await;
+        Ok(event)
+    }
+
+    /// Past the point of no return (or while undoing) there is only one way: try again.
+    async fn again(&mut self, began: Instant, error: EngineError) -> Result<Event, EngineError> {
+        if began.elapsed() > AFTERWARDS_LIMIT {
+            return Err(error);
+        }
+        tokio::time::sleep(AFTERWARDS_WAIT).await;
+        self.reconnect().await;
+        Ok(Event::Failed)
+    }
+
+    /// New sessions in place of dead ones; errors show at their next use.
+    pub(super) async fn reconnect(&mut self) {
+        if self.m.is_closed()
+            && let Ok(fresh) = self.move_.m.connect("switch journal").await
+        {
+            self.m = fresh;
+            let _ = super::fence::sql(&self.m, "set synchronous_commit = off").await;
+        }
+        if self.n.is_closed()
+            && let Ok(fresh) = self.move_.n.connect("switch").await
+        {
+            self.n = fresh;
+        }
+    }
+
+    async fn lost_answer(&mut self, began: Instant) -> Result<Event, EngineError> {
+        self.note_time(Step::Switch.as_str().to_owned(), began);
+        self.failure = Some(EngineError::gate(
+            "C0705",
+            "the answer to the switch's commit did not come within write_pause",
+        ));
+        Ok(Event::OutcomeUnknown)
+    }
+
+    fn over_budget(&mut self, step: Step, began: Instant) -> Event {
+        self.note_time(step.as_str().to_owned(), began);
+        let budget = self.move_.limits.write_pause.as_millis();
+        let message =
+            format!("step {step} was running when the write pause reached its budget of {budget} ms");
+        self.failure =
+            Some(EngineError::gate("C0701", message).hint("raise write_pause, or try at a quieter time"));
+        Event::OverBudget
+    }
+
+    /// What is left of the pause; `None` outside it.
+    pub(super) fn remaining(&self) -> Option<Duration> {
+        let began = self.pause_began?;
+        Some(self.move_.limits.write_pause.saturating_sub(began.elapsed()))
+    }
+
+    fn end_pause(&mut self) {
+        if let Some(began) = self.pause_began.take() {
+            self.pause_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        }
+    }
+
+    fn note_time(&mut self, name: String, began: Instant) {
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.steps.push(StepTime { name, ms });
+    }
+
+    /// Step name in the journal.
+    pub(super) fn step_name(&self, step: Step) -> String {
+        format!("{}.{step}", self.round.as_str())
+    }
+
+    /// A line of the journal that nothing depends on: recovery reads the owner row, these tell people what happened.
+    pub(super) async fn entry(&self, step: Step, event: EntryEvent, detail: Value) {
+        let _ = self.move_.journal_m(&*self.m, &self.step_name(step), event, &detail).await;
+    }
+}

@@ -1,0 +1,122 @@
+//! Sequences: the side that takes over continues where the other side stopped, in the sequence's direction.
+
+use super::{fence::Held, run::Switch};
+use crate::EngineError;
+use cleave_model::{Ident, QualifiedName};
+use cleave_pg::{During, Session};
+use cleave_plan::PlannedSequence;
+use cleave_plan::cutover::Round;
+
+/// Where a sequence stands. `last_value` holds values that sessions have cached, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    last_value: i64,
+    is_called: bool,
+}
+
+impl Standing {
+    /// The further one in the sequence's direction.
+    fn further(self, other: Self, ascending: bool) -> Self {
+        let key = |standing: Self| if ascending { standing.last_value } else { -standing.last_value };
+        match key(self).cmp(&key(other)) {
+            std::cmp::Ordering::Greater => self,
+            std::cmp::Ordering::Less => other,
+            std::cmp::Ordering::Equal => Self { is_called: self.is_called || other.is_called, ..self },
+        }
+    }
+}
+
+async fn read(session: &Session, name: &QualifiedName) -> Result<Standing, EngineError> {
+    let sql = format!("select last_value, is_called from {}", name.quoted());
+    let row = session.query_one(&sql, &[]).await.during("reading a sequence")?;
+    Ok(Standing { last_value: row.get(0), is_called: row.get(1) })
+}
+
+impl Switch<'_> {
+    /// Sets the sequences of the side that takes over. `setval` is not transactional: it runs under a check of the
+    /// lease, so that a process that was stopped and woken cannot set one back.
+    pub(super) async fn carry_sequences(&mut self) -> Result<(), EngineError> {
+        if self.move_.plan.sequences.is_empty() {
+            return Ok(());
+        }
+        let held = self.held()?;
+        let fresh;
+        let (writer, lease) = match self.round {
+            Round::Cutover => (&self.n, &self.move_.n_lease),
+            Round::Rollback => {
+                fresh = self.move_.m.connect("switch sequences").await?;
+                (&fresh, &self.move_.m_lease)
+            }
+        };
+        super::fence::sql(writer, "begin").await?;
+        let result = match lease.check(&**writer).await {
+            Ok(()) => self.carry(held, writer).await,
+            Err(error) => Err(error.into()),
+        };
+        super::fence::sql(writer, if result.is_ok() { "commit" } else { "rollback" }).await?;
+        result
+    }
+
+    async fn carry(&self, held: &Held, writer: &Session) -> Result<(), EngineError> {
+        for sequence in &self.move_.plan.sequences {
+            let (reader, from, to) = self.ends(held, sequence)?;
+            let theirs = read(reader, &from).await?;
+            let ours = read(writer, &to).await?;
+            let further = theirs.further(ours, sequence.ascending);
+            if further != ours {
+                writer
+                    .execute(
+                        "select pg_catalog.setval($1::text::regclass, $2, $3)",
+                        &[&to.quoted(), &further.last_value, &further.is_called],
+                    )
+                    .await
+                    .during("setting a sequence")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who reads the old side under which name, and the name on the new side. On M a moved sequence stands in the
+    /// copy's schema while N is the home; under T's lock it has its retired name.
+    fn ends<'h>(
+        &self,
+        held: &'h Held,
+        sequence: &PlannedSequence,
+    ) -> Result<(&'h Session, QualifiedName, QualifiedName), EngineError> {
+        let source = sequence.source.qualified();
+        let target = sequence.target.qualified();
+        match self.round {
+            // A sequence that no column owns was locked by moving it into the copy's schema at once.
+            Round::Cutover if sequence.owned => Ok((&held.t, retired(&source, sequence.source_oid), target)),
+            Round::Cutover => Ok((&held.t, source.in_schema(&self.move_.plan.copy_schema()), target)),
+            Round::Rollback => {
+                let tn = held.tn.as_ref().ok_or_else(|| {
+                    EngineError::gate("C0705", "the switch's transaction at the new home is no longer open")
+                })?;
+                let copy = source.in_schema(&self.move_.plan.copy_schema());
+                Ok((tn, retired(&target, sequence.source_oid), copy))
+            }
+        }
+    }
+}
+
+/// The name that a sequence has while a switch holds it: renaming it blocks `nextval`, which no LOCK TABLE can.
+fn retired(name: &QualifiedName, source_oid: u32) -> QualifiedName {
+    QualifiedName {
+        schema: name.schema.clone(),
+        name: Ident::new(cleave_plan::retired_sequence_name(source_oid)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_further_state_wins_in_the_sequences_direction() {
+        let at = |last_value, is_called| Standing { last_value, is_called };
+        assert_eq!(at(5, true).further(at(7, false), true), at(7, false));
+        assert_eq!(at(-5, true).further(at(-7, true), false), at(-7, true));
+        assert_eq!(at(5, false).further(at(5, true), true), at(5, true));
+    }
+}

@@ -1,0 +1,103 @@
+//! `complete`: the only step that cannot be undone. The way back is removed.
+
+use crate::{EngineError, context::MoveContext, runner::Runner, steps, switch::sql};
+use cleave_journal::{EntryEvent, MoveRow, MoveState};
+use cleave_model::{Direction, labels};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long dropping a slot may take, its walsender included.
+const DROP_LIMIT: Duration = Duration::from_secs(30);
+
+impl Runner {
+    /// Ends the move: from `switched` to `done`. Repeated after a crash, it goes on from `completing`.
+    pub(crate) async fn complete(&mut self) -> Result<(), EngineError> {
+        let Some(row) = self.row().await? else {
+            return Err(self.wrong_state("not started", "complete", Some("apply")));
+        };
+        if row.state == MoveState::Done {
+            return Ok(());
+        }
+        if !matches!(row.state, MoveState::Switched | MoveState::Completing) {
+            return Err(self.wrong_state(row.state.as_str(), "complete", Some("cutover")));
+        }
+        let move_ = self.context(&row)?;
+        let m = self.journal().await?;
+        MoveRow::transition(&*m, &self.service, &[MoveState::Switched], MoveState::Completing).await?;
+        cleave_failpoint::hit_async("complete.begin").await;
+        self.drop_forward(&move_).await?;
+        self.open_home(&move_).await?;
+        if !move_.plan.copy_kept {
+            self.drop_old(&move_).await?;
+        }
+        cleave_failpoint::hit_async("complete.end").await;
+        sql(&m, "begin").await?;
+        move_.m_lease.check(&*m).await?;
+        MoveRow::transition(&*m, &self.service, &[MoveState::Completing], MoveState::Done).await?;
+        move_.journal_m(&*m, "complete", EntryEvent::Done, &json!({})).await?;
+        sql(&m, "commit").await
+    }
+
+    /// Stream, slot and publication of the forward direction; its origin on N once no slot there can meet it.
+    async fn drop_forward(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
+        let step = self.events.step(&self.service, "drop_forward", "ends the stream to the new home");
+        self.streams.stop(Direction::Forward).await;
+        drop_direction(move_, Direction::Forward).await?;
+        cleave_failpoint::hit_async("complete.forward_dropped").await;
+        step.finish("a rollback is no longer possible");
+        Ok(())
+    }
+
+    /// N's fence goes, and identity columns become what they were.
+    async fn open_home(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let step =
+            self.events.step(&self.service, "open_home", format!("removes the fence in {}", move_.n.name));
+        let n = move_.n.connect("complete").await?;
+        let tables: Vec<_> = move_.plan.tables.iter().map(|table| table.target.qualified()).collect();
+        for table in &tables {
+            let statement = format!(
+                "drop trigger if exists {} on {}",
+                cleave_model::quote_ident(labels::FENCE_TRIGGER),
+                table.quoted()
+            );
+            steps::with_ladder(move_, &n, &[statement], std::slice::from_ref(table)).await?;
+        }
+        cleave_failpoint::hit_async("complete.home_open").await;
+        step.finish("the tables at the new home are ordinary tables");
+        Ok(())
+    }
+
+    /// Without a copy the old tables go, and with them the way back's stream. A view or key that still needs them
+    /// stops the step by name; nothing is cascaded.
+    async fn drop_old(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
+        let step =
+            self.events.step(&self.service, "drop_old", format!("drops the old tables in {}", move_.m.name));
+        self.streams.stop(Direction::Back).await;
+        drop_direction(move_, Direction::Back).await?;
+        cleave_failpoint::hit_async("complete.back_dropped").await;
+        let m = move_.m.connect("complete").await?;
+        let schema = move_.plan.copy_schema();
+        let tables: Vec<_> =
+            move_.plan.tables.iter().map(|t| t.source.qualified().in_schema(&schema)).collect();
+        let names: Vec<String> = tables.iter().map(|table| table.quoted()).collect();
+        let mut statements = vec![format!("drop table if exists {}", names.join(", "))];
+        statements.extend(move_.plan.sequences.iter().filter(|sequence| !sequence.owned).map(|sequence| {
+            format!("drop sequence if exists {}", sequence.source.qualified().in_schema(&schema).quoted())
+        }));
+        statements.push(format!("drop schema if exists {}", schema.quoted()));
+        steps::with_ladder(move_, &m, &statements, &tables).await?;
+        step.finish("nothing of the service's tables is left behind");
+        Ok(())
+    }
+}
+
+/// Drops slot, publication and position of a direction. Safe to repeat.
+pub(super) async fn drop_direction(move_: &MoveContext, direction: Direction) -> Result<(), EngineError> {
+    let source = move_.source_of(direction).connect("drop stream").await?;
+    let target = move_.target_of(direction).connect("drop stream").await?;
+    cleave_pg::slots::drop(&source, &move_.slot(direction), DROP_LIMIT).await?;
+    let publication = labels::publication(&move_.service, direction);
+    sql(&source, &format!("drop publication if exists {}", publication.quoted())).await?;
+    cleave_journal::delete_stream(&*target, &move_.stream(direction)).await?;
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! The verbs, one file each: what a command does once this engine holds the leases.
+
+mod apply;
+mod cancel;
+mod complete;
+mod pause;
+mod switch;
+mod verify;
+
+pub use apply::Until;

@@ -1,0 +1,230 @@
+//! `verify`: every row of both sides compared while both are written to. The result is a gate of `cutover`.
+
+use crate::{EngineError, context::MoveContext, runner::Runner, status::timestamp, streams::Stream};
+use cleave_api::{Difference, DifferenceKind, Event, TableVerdict, VerificationState, VerifyReport};
+use cleave_journal::{EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome};
+use cleave_model::{Direction, Ident, QualifiedName, labels};
+use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
+use cleave_verify::{
+    RowKey, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
+};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// How long the follower may take to reach a marker while rows are compared.
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+
+impl Runner {
+    /// Compares the home with the side that follows it and stores the result with what it is bound to.
+    pub(crate) async fn verify(&mut self) -> Result<VerifyReport, EngineError> {
+        let row = match self.row().await? {
+            Some(row) if row.state == MoveState::Done && !row.paused => row,
+            _ => self.open_row("verify").await?,
+        };
+        let direction = match row.state {
+            _ if row.paused => return Err(self.wrong_state("paused", "verify", Some("resume"))),
+            MoveState::Following => Direction::Forward,
+            MoveState::Switched | MoveState::Completing | MoveState::Done => Direction::Back,
+            other => return Err(self.wrong_state(other.as_str(), "verify", Some("apply"))),
+        };
+        let move_ = self.context(&row)?;
+        let Some(stream) = self.streams.shared(direction) else {
+            return Err(EngineError::gate("C0708", format!("the {direction} stream is not running"))
+                .next(&["resume", self.service.as_str()]));
+        };
+        let step = self.events.step(
+            &self.service,
+            "verify",
+            format!("compares {} tables", move_.plan.row_tables().count()),
+        );
+        let began = Instant::now();
+        let before = bound_to(&move_).await?;
+        let outcome = verify(self.verify_spec(&move_, direction, stream), self.progress()).await?;
+        let verification = Verification {
+            outcome: verdict(&outcome),
+            rows: outcome.rows(),
+            differences: outcome.differing(),
+            ..before
+        };
+        let session = self.journal().await?;
+        if direction == Direction::Forward {
+            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
+        }
+        let detail = json!({
+            "rows": verification.rows, "differences": verification.differences, "unproven": outcome.unproven(),
+        });
+        move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await?;
+        step.finish(format!(
+            "{} rows, {} differences",
+            cleave_model::format_count(outcome.rows()),
+            outcome.differing()
+        ));
+        Ok(report(&move_, &outcome, began))
+    }
+
+    fn verify_spec(&self, move_: &MoveContext, direction: Direction, stream: Arc<Stream>) -> VerifySpec {
+        let (home, follower) = (move_.source_of(direction), move_.target_of(direction));
+        let cancelled = self.cancelled.clone();
+        VerifySpec {
+            home: home.endpoint.clone(),
+            follower: follower.endpoint.clone(),
+            tables: move_.plan.row_tables().map(|table| compared(&move_.plan, table, direction)).collect(),
+            jobs: move_.limits.jobs.clamp(1, 2),
+            settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
+            limits: VerifyLimits::default(),
+            cancel: Box::pin(async move { cancelled.cancelled().await }),
+        }
+    }
+
+    fn progress(&self) -> impl Fn(VerifyProgress) + Send + Sync + use<> {
+        let (events, service, rows) = (self.events.clone(), self.service.to_string(), AtomicU64::new(0));
+        move |progress| {
+            if let VerifyProgress::Finished { outcome } = progress {
+                let done = rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
+                let (what, unit) = ("verify".to_owned(), "rows".to_owned());
+                events.tell(Event::Progress { service: service.clone(), what, done, total: None, unit });
+            }
+        }
+    }
+}
+
+/// Emits a marker at the home and waits until the follower has applied it.
+fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> Settle {
+    let count = Arc::new(AtomicU64::new(0));
+    Arc::new(move || {
+        let (home, stream, prefix) = (home.clone(), Arc::clone(&stream), prefix.clone());
+        let count = Arc::clone(&count);
+        Box::pin(async move {
+            let stopped = |reason: String| VerifyError::StreamStopped { reason };
+            let session = home.connect("verify marker").await.map_err(|error| stopped(error.to_string()))?;
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let marker = format!("{prefix}/{}/{number}", session.backend_pid());
+            cleave_pg::wal::emit_message(&session, labels::MESSAGE_MARKER, &marker)
+                .await
+                .map_err(|error| stopped(error.to_string()))?;
+            // Another marker may come right behind ours and hide it: whatever was applied since covers ours too.
+            if stream.wait_for_marker(&marker, SETTLE_LIMIT).await {
+                return Ok(());
+            }
+            Err(stopped(stream.problem().unwrap_or_else(|| "it did not reach a marker in time".to_owned())))
+        })
+    })
+}
+
+fn compared(plan: &MovePlan, table: &PlannedTable, direction: Direction) -> VerifyTable {
+    let at_source = match direction {
+        Direction::Forward => table.source.qualified(),
+        Direction::Back => table.source.qualified().in_schema(&plan.copy_schema()),
+    };
+    let (home_name, follower_name): (QualifiedName, QualifiedName) = match direction {
+        Direction::Forward => (at_source, table.target.qualified()),
+        Direction::Back => (table.target.qualified(), at_source),
+    };
+    let column = |name: &str| (Ident::new(name), Ident::new(name));
+    let key = match &table.identity {
+        Some(RowIdentity::Key(columns)) => {
+            let at = |name: &String| table.columns.iter().position(|column| column.name == *name);
+            columns.iter().map(at).collect()
+        }
+        _ => None,
+    };
+    VerifyTable {
+        home_name,
+        follower_name,
+        columns: table.columns.iter().map(|c| column(&c.name)).collect(),
+        key,
+    }
+}
+
+fn verdict(outcome: &VerifyOutcome) -> VerificationOutcome {
+    if outcome.differing() > 0 {
+        VerificationOutcome::Different
+    } else if outcome.unproven() > 0 {
+        VerificationOutcome::Unproven
+    } else {
+        VerificationOutcome::Clean
+    }
+}
+
+/// What a verification made now would be bound to: another table, slot, server or timeline withdraws it.
+pub(super) async fn bound_to(move_: &MoveContext) -> Result<Verification, EngineError> {
+    let m = move_.m.connect("verify").await?;
+    let n = move_.n.connect("verify").await?;
+    let oids: Vec<u32> =
+        crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
+    let (m_facts, n_facts) =
+        (cleave_pg::catalog::read_facts(&m).await?, cleave_pg::catalog::read_facts(&n).await?);
+    Ok(Verification {
+        outcome: VerificationOutcome::Unproven,
+        rows: 0,
+        differences: 0,
+        at_epoch_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        fingerprints: [
+            cleave_pg::fingerprint(&m, &move_.plan.source_oids()).await?,
+            cleave_pg::fingerprint(&n, &oids).await?,
+        ],
+        slot: move_.slot(Direction::Forward),
+        clusters: [
+            (m_facts.system_identifier, m_facts.timeline),
+            (n_facts.system_identifier, n_facts.timeline),
+        ],
+    })
+}
+
+fn report(move_: &MoveContext, outcome: &VerifyOutcome, began: Instant) -> VerifyReport {
+    let tables = outcome.tables.iter().map(|table| TableVerdict {
+        table: table.table.to_string(),
+        rows: table.rows,
+        rechecked: 0,
+        unproven: table.unproven,
+        differences: table.differing(),
+    });
+    VerifyReport {
+        service: move_.service.to_string(),
+        state: match verdict(outcome) {
+            VerificationOutcome::Clean => VerificationState::Clean,
+            VerificationOutcome::Unproven => VerificationState::Unproven,
+            VerificationOutcome::Different => VerificationState::Different,
+        },
+        at: timestamp(SystemTime::now()),
+        elapsed_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        rows: outcome.rows(),
+        tables: tables.collect(),
+        differences: differences(move_, outcome),
+    }
+}
+
+fn differences(move_: &MoveContext, outcome: &VerifyOutcome) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for (table, planned) in outcome.tables.iter().zip(move_.plan.row_tables()) {
+        let key_names: &[String] = match &planned.identity {
+            Some(RowIdentity::Key(columns)) => columns,
+            _ => &[],
+        };
+        differences.extend(table.differences.iter().map(|difference| Difference {
+            table: table.table.to_string(),
+            key: match &difference.row {
+                RowKey::Key(values) => key_names.iter().cloned().zip(values.iter().cloned()).collect(),
+                keyless @ RowKey::Keyless { .. } => vec![("row".to_owned(), keyless.to_string())],
+            },
+            kind: match difference.kind {
+                cleave_verify::DifferenceKind::Missing => DifferenceKind::Missing,
+                cleave_verify::DifferenceKind::Extra => DifferenceKind::Extra,
+                cleave_verify::DifferenceKind::Different { .. } => DifferenceKind::Changed,
+            },
+            columns: match &difference.kind {
+                cleave_verify::DifferenceKind::Different { columns } => {
+                    columns.iter().map(ToString::to_string).collect()
+                }
+                _ => Vec::new(),
+            },
+        }));
+    }
+    differences
+}

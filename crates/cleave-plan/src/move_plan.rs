@@ -1,0 +1,225 @@
+//! The plan of a live move as a value: what `plan` shows, `-o` saves, `apply` runs and the journal keeps.
+
+use crate::Finding;
+use cleave_model::{Ident, Oid, QualifiedName};
+use serde::{Deserialize, Serialize};
+
+/// Version of the stored form; raised when a field changes its meaning.
+pub const PLAN_VERSION: u32 = 1;
+
+/// `schema` and `name`, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Name {
+    /// Schema.
+    pub schema: String,
+    /// Name in it.
+    pub name: String,
+}
+
+impl Name {
+    /// As the model has it.
+    pub fn qualified(&self) -> QualifiedName {
+        QualifiedName::new(self.schema.as_str(), self.name.as_str())
+    }
+}
+
+impl From<&QualifiedName> for Name {
+    fn from(name: &QualifiedName) -> Self {
+        Self { schema: name.schema.as_str().to_owned(), name: name.name.as_str().to_owned() }
+    }
+}
+
+/// What an old name leads to after the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BridgeKind {
+    /// Reads and writes at the new home.
+    Forward,
+    /// Reads from the copy, writes at the new home.
+    Local,
+    /// Reads from the copy, writes refused.
+    None,
+}
+
+/// How updates and deletes find a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowIdentity {
+    /// By these columns, unique and NOT NULL.
+    Key(Vec<String>),
+    /// By all columns (`REPLICA IDENTITY FULL`).
+    Full,
+}
+
+/// A column that is copied and followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedColumn {
+    /// Name, the same on both sides.
+    pub name: String,
+    /// `GENERATED ALWAYS AS IDENTITY` on the source.
+    pub identity_always: bool,
+}
+
+/// A table of the move: claimed, or a partition of a claimed one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTable {
+    /// OID on the source; tables are known by it, as their names change at the switch.
+    pub source_oid: u32,
+    /// Name on the source when the plan was made.
+    pub source: Name,
+    /// Name at the new home.
+    pub target: Name,
+    /// Columns whose values travel (generated ones are computed on each side); empty for a partitioned parent.
+    pub columns: Vec<PlannedColumn>,
+    /// How rows are found; `None` for a partitioned parent.
+    pub identity: Option<RowIdentity>,
+    /// Set by `apply` before the publication is made, as cleave.toml allows: `REPLICA IDENTITY ...`.
+    pub set_identity: Option<String>,
+    /// True for a partition: it is not named in publications' lists of roots and bridges.
+    pub is_partition: bool,
+    /// Estimated rows.
+    pub rows: u64,
+    /// Heap and index bytes.
+    pub bytes: u64,
+    /// True if binary COPY is the same on both sides.
+    pub binary: bool,
+}
+
+impl PlannedTable {
+    /// True for a table that holds rows itself.
+    pub fn holds_rows(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    /// The OID as the model has it.
+    pub fn oid(&self) -> Oid {
+        Oid(self.source_oid)
+    }
+}
+
+/// A sequence of the move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSequence {
+    /// OID on the source.
+    pub source_oid: u32,
+    /// Name on the source when the plan was made.
+    pub source: Name,
+    /// Name at the new home.
+    pub target: Name,
+    /// False for a sequence that counts down.
+    pub ascending: bool,
+    /// True if a table's column owns it: it follows its table into another schema.
+    pub owned: bool,
+}
+
+/// A key from a staying table into a moved one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedReference {
+    /// As work rows name it: `KEY on SCHEMA.TABLE`.
+    pub name: String,
+    /// The staying table.
+    pub table: Name,
+    /// The moved table, under its old name.
+    pub referenced: Name,
+    /// Referencing column, its type, referenced column.
+    pub columns: Vec<(String, String, String)>,
+}
+
+/// What leaves the boundary, and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crossing {
+    /// `foreign key`, `view`, `materialized view`, `function`, `trigger`.
+    pub kind: String,
+    /// The object.
+    pub object: String,
+    /// What becomes of it, in one sentence without a full stop.
+    pub outcome: String,
+}
+
+/// SQL for the new home, in the order of use. Each list sets `search_path` where it needs to, and leaves it changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetScript {
+    /// One transaction: schema, types, sequences, functions, tables with keys only, the closed fence.
+    pub prepare: Vec<String>,
+    /// After the copy: one statement per index or unique constraint; independent of each other.
+    pub indexes: Vec<String>,
+    /// Keys inside the set, `NOT VALID`.
+    pub foreign_keys: Vec<String>,
+    /// Their `VALIDATE`.
+    pub validate: Vec<String>,
+    /// One transaction: triggers, fill triggers, statistics objects, policies, comments, grants, owners.
+    pub finish: Vec<String>,
+}
+
+/// The plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovePlan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// The service.
+    pub service: String,
+    /// Database of the old home, as named in cleave.toml.
+    pub source: String,
+    /// Database of the new home.
+    pub target: String,
+    /// Schema at the new home.
+    pub target_schema: String,
+    /// Schema on the source that the old tables move to at the switch.
+    pub copy_schema: String,
+    /// True if cleave.toml asks for the copy: it stays after `complete`.
+    pub copy_kept: bool,
+    /// Role that owns the tables at the new home.
+    pub owner_role: Option<String>,
+    /// What the old names lead to.
+    pub bridge: BridgeKind,
+    /// Tables, parents before partitions.
+    pub tables: Vec<PlannedTable>,
+    /// Sequences.
+    pub sequences: Vec<PlannedSequence>,
+    /// What leaves the boundary.
+    pub crossings: Vec<Crossing>,
+    /// Findings, refusals first.
+    pub findings: Vec<Finding>,
+    /// Keys from staying tables into moved ones: watched references after the switch.
+    pub references: Vec<PlannedReference>,
+    /// Roles that Cleave logs in as at the source and at the target: the appliers that the fences let through.
+    pub applier_roles: [String; 2],
+    /// SQL for the new home.
+    pub script: TargetScript,
+    /// SQL for the source before the copy: replica identities and the publication.
+    pub publication: Vec<String>,
+    /// SQL for the new home before the way back is made: its publication.
+    pub way_back: Vec<String>,
+    /// `cleave_pg::fingerprint` of the moved tables on the source when the plan was made; filled in by the caller
+    /// that reads the catalogs.
+    pub fingerprint: String,
+}
+
+impl MovePlan {
+    /// True if `apply` will not start.
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.weight == crate::Weight::Refusal)
+    }
+
+    /// Tables that hold rows.
+    pub fn row_tables(&self) -> impl Iterator<Item = &PlannedTable> {
+        self.tables.iter().filter(|table| table.holds_rows())
+    }
+
+    /// Source OIDs of all moved tables, sorted: what the fingerprint is taken of.
+    pub fn source_oids(&self) -> Vec<u32> {
+        let mut oids: Vec<u32> = self.tables.iter().map(|table| table.source_oid).collect();
+        oids.sort_unstable();
+        oids
+    }
+
+    /// Target schema as an identifier.
+    pub fn target_schema(&self) -> Ident {
+        Ident::new(self.target_schema.as_str())
+    }
+
+    /// Copy schema as an identifier.
+    pub fn copy_schema(&self) -> Ident {
+        Ident::new(self.copy_schema.as_str())
+    }
+}
