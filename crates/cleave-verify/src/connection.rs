@@ -26,7 +26,7 @@ pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 impl Connection {
     pub(crate) async fn open(side: Side, endpoint: &Endpoint) -> Result<Self, VerifyError> {
-        let failed = |source| VerifyError::Connection { side, source };
+        let failed = |source| VerifyError::Connection { side, source: Box::new(source) };
         let session = connect(endpoint, "verify").await.map_err(failed)?;
         session.batch_execute(SETTINGS).await.during("preparing a session for reading").map_err(failed)?;
         Ok(Self { side, session })

@@ -51,7 +51,7 @@ pub enum VerifyError {
         /// The table's name there.
         table: QualifiedName,
         /// What the server said.
-        source: PgError,
+        source: Box<PgError>,
     },
     /// The connection could not be made, or ended.
     #[error("no connection to the {side}: {source}")]
@@ -59,7 +59,7 @@ pub enum VerifyError {
         /// Where.
         side: Side,
         /// What happened.
-        source: PgError,
+        source: Box<PgError>,
     },
     /// The stream that keeps the follower current does not run; reported by [`Settle`](crate::Settle).
     #[error("the follower is not being kept current: {reason}")]
@@ -78,7 +78,7 @@ pub enum VerifyError {
         /// The table's name there.
         table: QualifiedName,
         /// What the server said.
-        source: PgError,
+        source: Box<PgError>,
     },
 }
 
@@ -106,7 +106,7 @@ impl VerifyError {
 
     /// Sorts a failure of a statement on a table.
     pub(crate) fn of_table(side: Side, table: &QualifiedName, source: PgError) -> Self {
-        let table = table.clone();
+        let (table, source) = (table.clone(), Box::new(source));
         match source.sqlstate() {
             _ if source.is_connection_lost() => Self::Connection { side, source },
             Some("42P01" | "3F000") => Self::TableMissing { side, table },

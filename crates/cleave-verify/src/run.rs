@@ -73,7 +73,7 @@ impl Comparison<'_> {
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(table) = self.tables.get(at) else { return Ok(()) };
-            let outcome = self.table(table, &mut scanning, &mut by_key).await?;
+            let outcome = Box::pin(self.table(table, &mut scanning, &mut by_key)).await?;
             (self.progress)(VerifyProgress::Finished { outcome: outcome.clone() });
             let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(place) = outcomes.get_mut(at) {
@@ -90,7 +90,7 @@ impl Comparison<'_> {
         by_key: &mut Option<Connections>,
     ) -> Result<TableOutcome, VerifyError> {
         let progress = self.progress;
-        let Connections { home, follower } = self.connected(scanning).await?;
+        let Connections { home, follower } = Box::pin(self.connected(scanning)).await?;
         let pair = Pair::read(home, follower, table).await?;
         let name = &pair.home.name;
         progress(VerifyProgress::Started { table: name.clone(), estimated_rows: pair.estimated_rows });
@@ -107,7 +107,7 @@ impl Comparison<'_> {
             if candidates.is_empty() {
                 return Ok(tally.finish());
             }
-            let Connections { home, follower } = self.connected(by_key).await?;
+            let Connections { home, follower } = Box::pin(self.connected(by_key)).await?;
             let (settle, limits, pair) = (&self.settle, self.limits, &pair);
             let recheck = Recheck { home, follower, pair, settle, limits, progress };
             for decided in recheck.run(candidates).await? {

@@ -41,7 +41,7 @@ impl Statements {
     /// With a key: a row's identity is its key's text, its content `[1, h1, h2, column hashes...]`.
     pub(crate) fn keyed(relation: &Relation, key: &[usize], bytes: Bytes) -> Self {
         let key_columns: Vec<&Column> = key.iter().filter_map(|at| relation.columns.get(*at)).collect();
-        let row = array(&relation.columns.iter().map(|column| text(column)).collect::<Vec<_>>());
+        let row = array(&relation.columns.iter().map(text).collect::<Vec<_>>());
         let identity = array(&key_columns.iter().map(|column| text(column)).collect::<Vec<_>>());
         let from = relation.name.quoted();
         // `offset 0` keeps the planner from writing the row's text twice, once per hash.

@@ -98,7 +98,8 @@ impl<'s> Side<'s> {
                 content: connection.value(&half.name, &row, 2)?,
             })
         });
-        Ok(Self { rows: Box::pin(suspects), ahead: None })
+        // The driver reports an ended stream that is asked again as a lost connection.
+        Ok(Self { rows: Box::pin(suspects.fuse()), ahead: None })
     }
 
     async fn peek(&mut self) -> Result<Option<i64>, VerifyError> {

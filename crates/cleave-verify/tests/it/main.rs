@@ -1,1 +1,10 @@
+//! Comparisons on real servers.
 
+#![cfg(test)]
+
+mod corruption;
+mod keyless;
+mod load;
+mod refusals;
+mod sides;
+mod zoo;
