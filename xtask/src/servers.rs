@@ -140,7 +140,8 @@ fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> E
 /// # Errors
 /// When the platform is not supported, a program is missing, or fetching fails. What is complete stays.
 pub(crate) fn fetch(project: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Error> {
-    let folder = folder(project)?;
+    let chosen = std::env::var_os("CLEAVE_SERVERS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = folder(project, chosen)?;
     if PINS.iter().all(|pin| pin.is_complete(&folder)) {
         return Ok(());
     }
@@ -165,21 +166,18 @@ pub(crate) fn fetch(project: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(),
     })
 }
 
-/// The folder for the servers: `CLEAVE_SERVERS`; else the project's `.cache/servers`; else, where root works below a
+/// The folder for the servers: the chosen one; else the project's `.cache/servers`; else, where root works below a
 /// folder that the servers' user cannot enter, `/var/cache/cleave/servers`.
-fn folder(project: &Path) -> Result<PathBuf, Error> {
-    let (folder, chosen) = match std::env::var_os("CLEAVE_SERVERS").filter(|value| !value.is_empty()) {
-        Some(value) => (PathBuf::from(value), true),
-        None => (project.join(".cache").join("servers"), false),
-    };
-    if !folder.is_absolute() {
-        return Err(Error::Relative(folder));
+fn folder(project: &Path, chosen: Option<PathBuf>) -> Result<PathBuf, Error> {
+    if let Some(folder) = chosen {
+        return match closed_part(&folder) {
+            _ if !folder.is_absolute() => Err(Error::Relative(folder)),
+            Some(blocked_at) => Err(Error::Unreachable { folder, blocked_at }),
+            None => Ok(folder),
+        };
     }
-    match closed_part(&folder) {
-        Some(blocked_at) if chosen => Err(Error::Unreachable { folder, blocked_at }),
-        Some(_) => Ok(PathBuf::from(SYSTEM_FOLDER)),
-        None => Ok(folder),
-    }
+    let folder = project.join(".cache").join("servers");
+    Ok(if closed_part(&folder).is_none() { folder } else { PathBuf::from(SYSTEM_FOLDER) })
 }
 
 /// The first part of the path that a user without rights cannot enter; only root has to care.
@@ -437,5 +435,21 @@ mod tests {
         remove_half_done(&folder.0).unwrap();
         assert!(!folder.0.join(".fetch-14.23.0").exists());
         assert!(folder.0.join("14.23.0").exists());
+    }
+
+    #[test]
+    fn a_folder_that_only_root_may_enter_is_avoided_or_refused() {
+        let project = Folder::new("closed");
+        let inside = project.0.join(".cache/servers");
+        assert_eq!(folder(&project.0, None).unwrap(), inside);
+        assert!(matches!(folder(&project.0, Some("servers".into())), Err(Error::Relative(_))));
+        set_mode(&project.0, 0o700).unwrap();
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(folder(&project.0, None).unwrap(), Path::new(SYSTEM_FOLDER));
+            let refused = folder(&project.0, Some(inside));
+            assert!(matches!(refused, Err(Error::Unreachable { blocked_at, .. }) if blocked_at == project.0));
+        } else {
+            assert_eq!(folder(&project.0, None).unwrap(), inside);
+        }
     }
 }

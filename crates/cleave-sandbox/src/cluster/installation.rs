@@ -52,3 +52,35 @@ fn in_folder(folder: &Path, version: Version) -> Option<PathBuf> {
         |programs: &PathBuf| ["postgres", "initdb"].iter().all(|name| programs.join(name).is_file());
     [home.join("native").join("bin"), home.join("bin")].into_iter().find(complete)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn programs_are_found_behind_a_link_and_only_when_all_are_there() {
+        let folder = std::env::temp_dir().join(format!("cleave-installation-{}", std::process::id()));
+        let programs = folder.join("16.14").join("native").join("bin");
+        fs::create_dir_all(&programs).unwrap();
+        std::os::unix::fs::symlink("16.14", folder.join("16")).unwrap();
+        fs::write(programs.join("postgres"), "").unwrap();
+        let half = in_folder(&folder, Version::V16);
+        fs::write(programs.join("initdb"), "").unwrap();
+        let whole = in_folder(&folder, Version::V16);
+        let other = in_folder(&folder, Version::V17);
+        let resolved = programs.canonicalize().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((half, whole, other), (None, Some(resolved), None));
+    }
+
+    #[test]
+    fn a_missing_installation_says_where_it_was_looked_for_and_what_to_do() {
+        let looked = vec![PathBuf::from("/a"), PathBuf::from("/b")];
+        let error = Error::NoInstallation { version: Version::V18, looked };
+        let expected = "no PostgreSQL 18 servers in /a, /b: run `cargo xtask servers`, or name a folder with \
+                        `<folder>/18/bin/postgres` in CLEAVE_SERVERS";
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -6,7 +6,7 @@ use cleave_sandbox::{
     Cluster, Endpoint, Fault, Kind, Options, Oracle, Pace, Random, Script, Session, SqlScript, StopMode,
     Token, Version, Workload, connect,
 };
-use cleave_testkit::TestDatabase;
+use cleave_testkit::{Proxy, TestDatabase};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -249,6 +249,40 @@ async fn nothing_acknowledged_is_lost_when_the_server_crashes_and_writers_come_b
     assert!(verdict.is_clean(), "{verdict:?} {:?}", record.errors);
     assert!(verdict.refused + verdict.unknown > 0, "no transaction was interrupted: {:?}", record.errors);
     assert!(record.reconnects >= 6);
+}
+
+#[tokio::test]
+async fn a_network_that_cuts_and_swallows_leaves_transactions_unknown_but_none_lost() {
+    let database = database(Version::V16, "network").await;
+    let target = std::net::SocketAddr::from(([127, 0, 0, 1], database.cluster().port()));
+    let proxy = Proxy::start(target).await.unwrap();
+    let endpoint = Endpoint::new("monolith", proxy.url(&database.url()).unwrap());
+    // Only COMMIT is on the wire most of the time, so that most outages fall into it.
+    let pace = Pace { connections: 8, rate: None, patience: Duration::from_millis(700), seed: 3 };
+    let script =
+        SqlScript::new().transaction(1, Kind::SINGLE, &["insert into film_token values ($token)"]).unwrap();
+    let workload = Workload::start(&endpoint, script, &pace).await.unwrap();
+    for _ in 0..3 {
+        assert!(workload.wait_for(50, LIMIT).await, "{:?}", workload.total());
+        let before = workload.total();
+        proxy.black_hole();
+        while workload.total().unknown + workload.total().refused < before.unknown + before.refused + 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        proxy.heal();
+        assert!(workload.wait_for(50, LIMIT).await, "{:?}", workload.total());
+        proxy.cut();
+        while workload.total().unknown + workload.total().refused < before.unknown + before.refused + 16 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        proxy.heal();
+    }
+    assert!(workload.wait_for(50, LIMIT).await, "{:?}", workload.total());
+    let record = workload.stop().await.unwrap();
+    let verdict = oracle(&database.url()).check(&[&record]).await.unwrap();
+    assert!(verdict.is_clean(), "{verdict:?} {:?}", record.errors);
+    assert!(verdict.unknown > 0, "{:?}", record.errors);
+    assert!(record.errors.contains_key("timeout"), "{:?}", record.errors);
 }
 
 #[tokio::test]
