@@ -17,6 +17,11 @@ pub struct Unsupported {
     pub reason: String,
 }
 
+impl Unsupported {
+    /// The stable code of every refusal of this crate.
+    pub const CODE: &'static str = "C0301";
+}
+
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.object, self.reason)

@@ -17,3 +17,20 @@ pub fn create(service: &ServiceName, direction: Direction, tables: &[QualifiedNa
 pub fn drop(service: &ServiceName, direction: Direction) -> String {
     format!("drop publication if exists {}", labels::publication(service, direction).quoted())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publication_names_its_tables_and_publishes_leaf_by_leaf() {
+        let service = ServiceName::parse("films").unwrap();
+        let tables = [QualifiedName::new("public", "film"), QualifiedName::new("public", "Odd one")];
+        assert_eq!(
+            create(&service, Direction::Forward, &tables),
+            "create publication \"cleave_films_forward\" for table \"public\".\"film\", \"public\".\"Odd one\" \
+             with (publish_via_partition_root = false)"
+        );
+        assert_eq!(drop(&service, Direction::Back), "drop publication if exists \"cleave_films_back\"");
+    }
+}

@@ -6,12 +6,15 @@
 
 use crate::carry::Carried;
 use crate::create::{ForeignKeySql, fk_definition, fk_leaves, foreign_key};
-use crate::text::{dollar, list};
+use crate::text::{dollar, list, split_schema};
 use cleave_model::catalog::{Catalog, ForeignKey, ReferentialAction, Table};
 use cleave_model::labels::{
     CLEAVE_SCHEMA, reference_check_function, reference_guard_function, reference_trigger,
 };
 use cleave_model::{Ident, QualifiedName, ServiceName, quote_literal};
+
+/// `FirstNormalObjectId`: what the server itself brings has lower OIDs.
+const FIRST_USER_OID: u32 = 16_384;
 
 /// A foreign key that the switch cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,26 @@ impl Reference<'_> {
         format!("alter table {} drop constraint {}", table.quoted(), self.key.name.quoted())
     }
 
+    /// `referenced.id = referencing.film_id and ...`. The functions' `search_path` is `pg_catalog`, as anybody's
+    /// operator in another schema must not run with their rights; so a type of an extension names its own `=`.
+    fn matching(&self, referenced: &str, referencing: &str) -> String {
+        let pairs = self.key.columns.iter().zip(&self.key.referenced_columns);
+        let equal = |(own, theirs): (&Ident, &Ident)| {
+            let extended =
+                self.table.column(own).filter(|c| c.type_oid.0 >= FIRST_USER_OID && c.user_type.is_none());
+            let equals = extended.map_or_else(
+                || "=".to_owned(),
+                |column| {
+                    let schema = split_schema(&column.type_name).map(|(schema, _)| Ident::new(schema));
+                    let schema = schema.unwrap_or_else(|| self.table.name.schema.clone());
+                    format!("operator({}.=)", schema.quoted())
+                },
+            );
+            format!("{referenced}.{} {equals} {referencing}.{}", theirs.quoted(), own.quoted())
+        };
+        pairs.map(equal).collect::<Vec<_>>().join(" and ")
+    }
+
     /// Puts the key back, with both tables under their old names.
     pub fn restore_key(&self, catalog: &Catalog) -> ForeignKeySql {
         let tables: Vec<&Table> = catalog.tables.iter().collect();
@@ -79,10 +102,7 @@ pub fn check_function(
         let tests = key.columns.iter().map(|column| format!("new.{} is null", column.quoted()));
         tests.collect::<Vec<_>>().join(word)
     };
-    let pairs = key.columns.iter().zip(&key.referenced_columns);
-    let found: Vec<String> =
-        pairs.map(|(own, theirs)| format!("r.{} = new.{}", theirs.quoted(), own.quoted())).collect();
-    let found = found.join(" and ");
+    let found = reference.matching("r", "new");
     let violated = |detail: &str| {
         format!(
             "raise exception using errcode = '23503',
@@ -203,9 +223,7 @@ pub fn guard(service: &ServiceName, reference: &Reference<'_>, copies: &[Qualifi
 
 fn guard_body(service: &ServiceName, reference: &Reference<'_>) -> String {
     let (key, staying) = (reference.key, reference.table.name.quoted());
-    let pairs = key.columns.iter().zip(&key.referenced_columns);
-    let referencing: Vec<String> =
-        pairs.map(|(own, theirs)| format!("s.{} = old.{}", own.quoted(), theirs.quoted())).collect();
+    let referencing = reference.matching("old", "s");
     let any: Vec<String> = key.columns.iter().map(|own| format!("s.{} is not null", own.quoted())).collect();
     let keys = key.referenced_columns.iter();
     let keys: Vec<String> =
@@ -247,7 +265,6 @@ end
         truncate = work("report", "'{}'::pg_catalog.jsonb"),
         new = fields("new", &key.referenced_columns),
         old = fields("old", &key.referenced_columns),
-        referencing = referencing.join(" and "),
         update = work(kind(key.on_update), &by_key),
         delete = work(kind(key.on_delete), &by_key),
     )

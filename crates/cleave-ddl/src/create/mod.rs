@@ -3,6 +3,7 @@
 //! `search_path` itself and leaves it changed.
 
 mod column;
+mod extension;
 mod foreign_key;
 mod function;
 mod grant;
@@ -14,6 +15,7 @@ mod target;
 mod user_type;
 
 pub use column::identity_kinds;
+pub use extension::extension_path;
 pub use foreign_key::{ForeignKeySql, foreign_key, foreign_keys};
 pub(crate) use foreign_key::{definition as fk_definition, leaves as fk_leaves};
 pub(crate) use grant::statement as grant_statement;

@@ -54,3 +54,48 @@ async fn members_of_extensions_and_cleaves_own_schema_are_left_out() {
     assert_eq!(catalog.functions, []);
     assert!(catalog.extensions.iter().any(|e| e.name.as_str() == "postgres_fdw"));
 }
+
+#[tokio::test]
+async fn a_fingerprint_sees_every_change_of_definitions_but_no_change_of_schema_and_nothing_of_ours() {
+    for version in [Version::V14, Version::V18] {
+        let zoo = Database::zoo(version).await;
+        let catalog = read(&zoo).await;
+        let oids: Vec<u32> = catalog.tables.iter().map(|table| table.oid.0).collect();
+        let now = async || cleave_pg::fingerprint(&zoo.client, &oids).await.unwrap();
+        let first = now().await;
+        for same in [
+            "create schema moved; alter table shop.line set schema moved; alter sequence shop.loose set schema moved",
+            "create trigger cleave_fence before insert on moved.line for each statement execute function shop.touch()",
+            "create trigger _cleave_x before insert on moved.line for each row execute function shop.touch()",
+            "insert into moved.line values (1, 1) on conflict do nothing; analyze moved.line",
+        ] {
+            zoo.run("set session_replication_role = replica").await;
+            zoo.run(same).await;
+            assert_eq!(now().await, first, "{version:?} {same}");
+        }
+        let mut seen = vec![first];
+        for change in [
+            "drop view shop.order_list cascade; alter table moved.line add column more integer",
+            "alter table moved.line alter column what set default 'x'",
+            "alter table moved.line alter column what type varchar(10)",
+            "alter table moved.line rename column what to which",
+            "create index on moved.line (which)",
+            "create trigger another before insert on moved.line for each row execute function shop.touch()",
+            "alter table moved.line disable trigger another",
+            "alter table moved.line drop constraint line_parent",
+            "alter table moved.line add check (number > 0) not valid",
+            "alter table moved.line validate constraint line_number_check",
+            "alter table moved.line replica identity full",
+            "create table elsewhere (o bigint references shop.\"Order\")",
+            "create table shop.payment_2026 partition of shop.payment for values from ('2026-01-01') to ('2027-01-01')",
+            "alter table shop.secret disable row level security",
+            "drop policy mine on shop.secret",
+            "drop table moved.line cascade",
+        ] {
+            zoo.run(change).await;
+            let after = now().await;
+            assert!(!seen.contains(&after), "{version:?} {change}");
+            seen.push(after);
+        }
+    }
+}
