@@ -141,7 +141,7 @@ pub enum StreamError {
         operation: Operation,
         /// Why.
         #[source]
-        source: PgError,
+        source: Box<PgError>,
     },
     /// `C0510`: what the source sends cannot be understood.
     #[error("the source's stream cannot be read: {problem}")]
@@ -162,7 +162,7 @@ pub enum StreamError {
         table: QualifiedName,
         /// Why, and on which side.
         #[source]
-        source: PgError,
+        source: Box<PgError>,
     },
     /// `C0513`: the exported snapshot is gone.
     #[error("snapshot {snapshot} is not there any more")]
@@ -226,9 +226,8 @@ impl StreamError {
     /// True if going on from the stored position on new connections may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ChangeRefused { source, .. }
-            | Self::CopyFailed { source, .. }
-            | Self::Server { source, .. } => may_pass(source),
+            Self::ChangeRefused { source, .. } | Self::CopyFailed { source, .. } => may_pass(source),
+            Self::Server { source, .. } => may_pass(source),
             Self::Journal(JournalError::Query { what, source }) => {
                 may_pass(&PgError::from_driver(what, source))
             }

@@ -6,7 +6,7 @@ use super::{
     statement::{Planned, Shape, plan, sql},
     table::TargetTable,
 };
-use crate::{Operation, Side, StreamError, error::On};
+use crate::{Operation, StreamError};
 use cleave_model::QualifiedName;
 use cleave_pg::{During, PgError, Session};
 use cleave_proto::pgoutput::Change;
@@ -86,7 +86,7 @@ impl StatementWriter {
             Err(error) => {
                 // An earlier statement's error makes every later one fail; that one is to be told.
                 self.flush().await?;
-                let source = PgError::from_driver("preparing a statement", &error);
+                let source = Box::new(PgError::from_driver("preparing a statement", &error));
                 let operation = operation(shape);
                 return Err(StreamError::ChangeRefused {
                     table: layout.table.name.clone(),
@@ -139,7 +139,7 @@ impl StatementWriter {
         self.in_flight_bytes -= bytes;
         match answer.await.during("applying a change") {
             Ok(rows) => Ok(Some(Met { table, operation, rows })),
-            Err(source) => Err(StreamError::ChangeRefused { table, operation, source }),
+            Err(source) => Err(refused(table, operation, source)),
         }
     }
 
@@ -154,8 +154,7 @@ impl StatementWriter {
         };
         self.flush().await?;
         let rows = self.session.execute_raw(&statement, parameters).await.during("applying a change");
-        let rows =
-            rows.map_err(|source| StreamError::ChangeRefused { table: table.clone(), operation, source })?;
+        let rows = rows.map_err(|source| refused(table.clone(), operation, source))?;
         if rows == 0 { Box::pin(self.send_planned(layout, *otherwise)).await } else { Ok(()) }
     }
 }
@@ -177,14 +176,7 @@ impl Writer for StatementWriter {
         let sql = format!("truncate {}{identity}", names.join(", "));
         self.flush().await?;
         let done = self.session.batch_execute(&sql).await.during("emptying tables");
-        done.on(Side::Target).map_err(|error| match error {
-            StreamError::Server { source, .. } => StreamError::ChangeRefused {
-                table: first.name.clone(),
-                operation: Operation::Truncate,
-                source,
-            },
-            other => other,
-        })
+        done.map_err(|source| refused(first.name.clone(), Operation::Truncate, source))
     }
 
     async fn flush(&mut self) -> Result<(), StreamError> {
@@ -212,6 +204,10 @@ impl Met {
         let Self { table, operation, rows } = self;
         if rows == 1 { Ok(()) } else { Err(StreamError::RowMissing { table, operation, rows }) }
     }
+}
+
+fn refused(table: QualifiedName, operation: Operation, source: PgError) -> StreamError {
+    StreamError::ChangeRefused { table, operation, source: Box::new(source) }
 }
 
 fn operation(shape: &Shape) -> Operation {

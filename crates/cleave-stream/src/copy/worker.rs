@@ -80,7 +80,8 @@ impl Worker {
         meter: &Meter<F>,
     ) -> Result<Copied, StreamError> {
         let name = &table.target_name;
-        let failed = |source| StreamError::CopyFailed { table: table.source_name.clone(), source };
+        let failed =
+            |source| StreamError::CopyFailed { table: table.source_name.clone(), source: Box::new(source) };
         // A worker of an engine that is no more may still fill this table; its transaction ends before ours goes on.
         let begin = format!("begin; lock table only {} in share row exclusive mode", name.quoted());
         self.target

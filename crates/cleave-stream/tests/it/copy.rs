@@ -5,12 +5,16 @@ use cleave_journal::copied_tables;
 use cleave_model::Direction;
 use cleave_sandbox::Version;
 use cleave_stream::{CopyFormat, CopyProgress, Follow, SnapshotSource, cancellation, copy_tables};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 on_pairs!(
     a_finished_table_is_not_read_again,
     a_table_with_rows_of_others_is_refused,
     a_cancelled_copy_leaves_whole_tables_only,
+    a_copy_dropped_at_any_moment_goes_on_where_it_was,
     changes_before_a_tables_start_position_are_dropped,
     binary_carries_the_same_rows,
 );
@@ -86,6 +90,31 @@ async fn a_cancelled_copy_leaves_whole_tables_only(source: Version, target: Vers
     let (_keep, cancelled) = cancellation();
     spec.cancelled = cancelled;
     copy_tables(spec, |_| {}).await.unwrap();
+    pair.assert_same().await;
+}
+
+async fn a_copy_dropped_at_any_moment_goes_on_where_it_was(source: Version, target: Version) {
+    let schema: String = (0..8).map(|n| format!("create table t{n} (id int primary key, t text);")).collect();
+    let pair = Pair::new(source, target, "copy_drop", &schema).await;
+    for n in 0..8 {
+        pair.m
+            .run(&format!("insert into t{n} select i, repeat('t', 50) from generate_series(1, 20000) i"))
+            .await;
+    }
+    let (_keep, cancelled) = cancellation();
+    let mut spec = pair.copy_spec(temporary(&format!("dropped_{}", pair.service)), cancelled).await;
+    for round in 0..10 {
+        spec.snapshot = temporary(&format!("dropped{round}_{}", pair.service));
+        let copy = tokio::spawn(copy_tables(spec.clone(), |_| {}));
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..150))).await;
+        copy.abort();
+    }
+    spec.snapshot = temporary(&format!("dropped_last_{}", pair.service));
+    while let Err(error) = copy_tables(spec.clone(), |_| {}).await {
+        // A session of the run before may still hold its origin.
+        assert!(error.is_retryable(), "{error:?}");
+    }
+    assert_eq!(copied_tables(&pair.n.client, &spec.stream).await.unwrap().len(), 8);
     pair.assert_same().await;
 }
 

@@ -1,5 +1,7 @@
 //! Integration tests of copy, follow and apply, on real servers.
 
+#![cfg(test)]
+
 mod arming;
 mod content;
 mod copy;
