@@ -85,7 +85,7 @@ impl Engine {
         }
         let mut runner =
             Runner::take(&self.topology, service, &mut self.leases, &self.events, &self.cancelled).await?;
-        runner.resume().await?;
+        Box::pin(runner.resume()).await?;
         self.runners.insert(service.clone(), Arc::new(Mutex::new(runner)));
         Ok(())
     }
@@ -192,26 +192,26 @@ impl Engine {
 pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
     match verb {
         Verb::Apply(plan) => {
-            let state = runner.apply(plan.map(|plan| *plan)).await?;
+            let state = Box::pin(runner.apply(plan.map(|plan| *plan))).await?;
             Ok(Answer::State(state.as_str().to_owned()))
         }
-        Verb::Verify => Ok(Answer::Verification(runner.verify().await?)),
-        Verb::Cutover { dry_run } => Ok(Answer::Switch(runner.cutover(dry_run).await?)),
-        Verb::Rollback { dry_run } => Ok(Answer::Switch(runner.rollback(dry_run).await?)),
+        Verb::Verify => Ok(Answer::Verification(Box::pin(runner.verify()).await?)),
+        Verb::Cutover { dry_run } => Ok(Answer::Switch(Box::pin(runner.cutover(dry_run)).await?)),
+        Verb::Rollback { dry_run } => Ok(Answer::Switch(Box::pin(runner.rollback(dry_run)).await?)),
         Verb::Complete => {
-            runner.complete().await?;
+            Box::pin(runner.complete()).await?;
             state_of(runner).await
         }
         Verb::Cancel => {
-            runner.cancel().await?;
+            Box::pin(runner.cancel()).await?;
             state_of(runner).await
         }
         Verb::Pause => {
-            runner.pause().await?;
+            Box::pin(runner.pause()).await?;
             state_of(runner).await
         }
         Verb::Resume => {
-            runner.resume_streams().await?;
+            Box::pin(runner.resume_streams()).await?;
             state_of(runner).await
         }
     }

@@ -149,7 +149,7 @@ impl Round<'_> {
         ];
         let mut statements = vec![
             format!("create schema if not exists {}", self.names.copy_schema.quoted()),
-            "create extension if not exists postgres_fdw".to_owned(),
+            "create extension if not exists postgres_fdw schema public".to_owned(),
             bridge::server(self.service, &options),
         ];
         let home = self.plan.target.as_str();

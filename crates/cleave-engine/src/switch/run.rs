@@ -96,14 +96,14 @@ impl<'a> Switch<'a> {
     pub(crate) async fn run(self) -> Result<SwitchReport, EngineError> {
         let limits = self.ladder();
         let (machine, effect) = Machine::start(self.round, limits, self.seed());
-        self.drive(machine, effect).await
+        Box::pin(self.drive(machine, effect)).await
     }
 
     /// Finishes or undoes what an earlier run has left.
     pub(crate) async fn recover(self) -> Result<SwitchReport, EngineError> {
         let limits = self.ladder();
         let (machine, effect) = Machine::recover(self.round, limits, self.seed());
-        self.drive(machine, effect).await
+        Box::pin(self.drive(machine, effect)).await
     }
 
     fn ladder(&self) -> LadderLimits {
@@ -169,19 +169,20 @@ impl<'a> Switch<'a> {
         }
     }
 
+    /// Each step on the heap: the loop's own future stays small.
     async fn run_step(&mut self, step: Step) -> Result<(), EngineError> {
         match step {
-            Step::Gates => self.gates().await,
-            Step::Bridge => self.prepare_bridge().await,
-            Step::Fence => self.fence().await,
-            Step::Marker => self.write_marker().await,
-            Step::Drain => self.drain().await,
-            Step::Sequences => self.carry_sequences().await,
-            Step::HalfOpen => self.half_open().await,
-            Step::Close => self.close().await,
-            Step::Switch => self.switch().await,
-            Step::Open => self.open().await,
-            Step::Tidy => self.tidy().await,
+            Step::Gates => Box::pin(self.gates()).await,
+            Step::Bridge => Box::pin(self.prepare_bridge()).await,
+            Step::Fence => Box::pin(self.fence()).await,
+            Step::Marker => Box::pin(self.write_marker()).await,
+            Step::Drain => Box::pin(self.drain()).await,
+            Step::Sequences => Box::pin(self.carry_sequences()).await,
+            Step::HalfOpen => Box::pin(self.half_open()).await,
+            Step::Close => Box::pin(self.close()).await,
+            Step::Switch => Box::pin(self.switch()).await,
+            Step::Open => Box::pin(self.open()).await,
+            Step::Tidy => Box::pin(self.tidy()).await,
         }
     }
 
@@ -191,10 +192,10 @@ impl<'a> Switch<'a> {
         cleave_failpoint::hit_async(before).await;
         let began = *self.afterwards_began.get_or_insert_with(Instant::now);
         let result = match step {
-            Step::Bridge => self.drop_bridge().await,
-            Step::Fence => self.release().await,
-            Step::HalfOpen => self.close_half_open().await,
-            Step::Close => self.reopen().await,
+            Step::Bridge => Box::pin(self.drop_bridge()).await,
+            Step::Fence => Box::pin(self.release()).await,
+            Step::HalfOpen => Box::pin(self.close_half_open()).await,
+            Step::Close => Box::pin(self.reopen()).await,
             _ => Ok(()),
         };
         match result {

@@ -19,7 +19,7 @@ impl Runner {
     /// Brings a service to `following`, from wherever it stands. `saved` is a plan that the user has looked at:
     /// exactly that plan is run, or none.
     pub(crate) async fn apply(&mut self, saved: Option<MovePlan>) -> Result<MoveState, EngineError> {
-        let row = self.planned(saved).await?;
+        let row = Box::pin(self.planned(saved)).await?;
         if row.paused {
             return Err(self.wrong_state("paused", "apply", Some("resume")));
         }
@@ -28,28 +28,28 @@ impl Runner {
             self.streams.start(&move_, row.state).await?;
             return Ok(row.state);
         }
-        self.fill(&move_).await?;
+        Box::pin(self.fill(&move_)).await?;
         self.streams.start(&move_, MoveState::Following).await?;
         Ok(MoveState::Following)
     }
 
     async fn fill(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
         self.check_cancelled()?;
-        steps::prepare_target(move_).await?;
+        Box::pin(steps::prepare_target(move_)).await?;
         self.check_cancelled()?;
-        steps::prepare_source(move_).await?;
+        Box::pin(steps::prepare_source(move_)).await?;
         self.check_cancelled()?;
         // A stream would hold the slot whose snapshot the copy may still need, and pass start positions too early.
         self.streams.stop(Direction::Forward).await;
-        let made = steps::forward_slot(move_).await?;
+        let made = Box::pin(steps::forward_slot(move_)).await?;
         self.check_cancelled()?;
-        steps::copy(move_, made, &self.cancelled).await?;
+        Box::pin(steps::copy(move_, made, &self.cancelled)).await?;
         self.streams.start(move_, MoveState::Copying).await?;
         self.pass_start_positions(move_).await?;
         self.check_cancelled()?;
-        steps::finish(move_).await?;
+        Box::pin(steps::finish(move_)).await?;
         self.check_cancelled()?;
-        steps::way_back(move_).await
+        Box::pin(steps::way_back(move_)).await
     }
 
     /// Indexes and keys are built once every table is past its own start position: before, a unique index could meet

@@ -21,12 +21,12 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 impl Runner {
     /// Makes the new home the system of record. Nothing happens when it is already.
     pub(crate) async fn cutover(&mut self, dry_run: bool) -> Result<CutoverReport, EngineError> {
-        self.round(Round::Cutover, MoveState::Following, MoveState::Switched, dry_run).await
+        Box::pin(self.round(Round::Cutover, MoveState::Following, MoveState::Switched, dry_run)).await
     }
 
     /// Makes the old home the system of record again. Nothing happens when it is already.
     pub(crate) async fn rollback(&mut self, dry_run: bool) -> Result<CutoverReport, EngineError> {
-        self.round(Round::Rollback, MoveState::Switched, MoveState::Following, dry_run).await
+        Box::pin(self.round(Round::Rollback, MoveState::Switched, MoveState::Following, dry_run)).await
     }
 
     async fn round(
@@ -48,16 +48,17 @@ impl Runner {
             let next = if round == Round::Cutover { "apply" } else { "cutover" };
             return Err(self.wrong_state(row.state.as_str(), round.as_str(), Some(next)));
         }
-        self.state_gates(round, &row, &move_).await?;
-        let (script, fingerprint) = self.script(round, &move_).await?;
+        Box::pin(self.state_gates(round, &row, &move_)).await?;
+        let (script, fingerprint) = Box::pin(self.script(round, &move_)).await?;
         if dry_run {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
         }
         self.run_hooks(&move_, &move_.hooks.before_switch)?;
         let begin = json!({ "epoch": epoch.next().0 });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
-        let switch = Switch::new(&move_, &self.streams, round, (script, fingerprint), epoch.next()).await?;
-        let done = switch.run().await?;
+        let switch =
+            Box::pin(Switch::new(&move_, &self.streams, round, (script, fingerprint), epoch.next())).await?;
+        let done = Box::pin(switch.run()).await?;
         self.end_round(&move_, round, epoch.next(), done).await
     }
 
@@ -112,8 +113,9 @@ impl Runner {
         let stored = stored_script(&entries)?.unwrap_or_default();
         let target_fence = cleave_plan::fence_script(&move_.plan, &self.service, &now());
         let script = SwitchScript { target_fence, ..stored };
-        let switch = Switch::new(move_, &self.streams, round, (script, String::new()), epoch).await?;
-        let done = switch.recover().await?;
+        let switch =
+            Box::pin(Switch::new(move_, &self.streams, round, (script, String::new()), epoch)).await?;
+        let done = Box::pin(switch.recover()).await?;
         let report = self.end_round(move_, round, epoch, done).await?;
         step.finish(format!("{} is the home, epoch {}", report.home, report.epoch));
         Ok(true)

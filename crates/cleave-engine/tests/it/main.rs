@@ -1,0 +1,4 @@
+//! Integration tests of the engine, on real servers.
+
+mod cinema;
+mod journey;
