@@ -13,7 +13,7 @@ mod reader;
 mod sequences;
 mod tables;
 mod triggers;
-mod types;
+mod user_types;
 mod views;
 
 pub use facts::read_facts;
@@ -58,7 +58,7 @@ async fn read(reader: &Reader<'_>) -> Result<Catalog, PgError> {
     };
     for schema in catalog.schemas.iter().map(|schema| schema.name.clone()) {
         reader.enter(&schema).await?;
-        catalog.types.extend(types::types(reader, &schema).await?);
+        catalog.types.extend(user_types::user_types(reader, &schema).await?);
         catalog.functions.extend(functions::functions(reader, &schema).await?);
         catalog.sequences.extend(sequences::sequences(reader, &schema).await?);
         catalog.tables.extend(tables::tables(reader, &schema).await?);

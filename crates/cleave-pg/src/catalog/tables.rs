@@ -2,7 +2,7 @@
 
 use super::reader::{Fields, Reader, acl, no_member};
 use super::triggers::{self, ByTable, by_table};
-use super::{keys, types::collation};
+use super::{keys, user_types::collation};
 use crate::error::PgError;
 use cleave_model::catalog::{
     Column, Generated, Identity, Partition, Persistence, ReplicaIdentity, Table, TableKind,

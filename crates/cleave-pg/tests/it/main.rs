@@ -4,6 +4,7 @@
 
 mod connecting;
 mod copying;
+mod ddl;
 mod locking;
 mod replicating;
 mod secure_server;

@@ -1,7 +1,7 @@
 //! What is carried from one version stands on another as it stood before.
 
-use crate::normal::Rename;
-use crate::servers::Database;
+use crate::ddl::normal::Rename;
+use crate::ddl::servers::Database;
 use cleave_ddl::create::{self, Target};
 use cleave_ddl::{Carried, carry};
 use cleave_model::catalog::Catalog;

@@ -1,9 +1,9 @@
 //! The switch and its way back between two servers, with bridge, fence, fill and watched references; the data is
 //! already on both sides.
 
-use crate::carrying::{read, replay, zoo_roots};
-use crate::normal::Rename;
-use crate::servers::Database;
+use crate::ddl::carrying::{read, replay, zoo_roots};
+use crate::ddl::normal::Rename;
+use crate::ddl::servers::Database;
 use cleave_ddl::bridge::{self, Mode};
 use cleave_ddl::fence::{self, Fence, Notice};
 use cleave_ddl::switch::{Switch, stays_bound};

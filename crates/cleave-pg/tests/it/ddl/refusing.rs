@@ -1,7 +1,7 @@
 //! What cannot be carried is refused by name.
 
-use crate::carrying::read;
-use crate::servers::Database;
+use crate::ddl::carrying::read;
+use crate::ddl::servers::Database;
 use cleave_ddl::{Target, carry};
 use cleave_model::QualifiedName;
 use cleave_sandbox::Version;

@@ -1,7 +1,7 @@
 //! The switch on schemas that people wrote: Pagila, and the project's own storefront.
 
-use crate::carrying::{film_roots, pagila, read, replay};
-use crate::servers::Database;
+use crate::ddl::carrying::{film_roots, pagila, read, replay};
+use crate::ddl::servers::Database;
 use cleave_ddl::bridge::{self, Mode};
 use cleave_ddl::switch::{Switch, stays_bound};
 use cleave_ddl::{Carried, Target, carry, fill};

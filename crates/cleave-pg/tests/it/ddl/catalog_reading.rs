@@ -1,8 +1,8 @@
 //! The catalog reader on all versions.
 
-use crate::carrying::read;
-use crate::normal::Rename;
-use crate::servers::Database;
+use crate::ddl::carrying::read;
+use crate::ddl::normal::Rename;
+use crate::ddl::servers::Database;
 use cleave_model::QualifiedName;
 use cleave_model::catalog::{Catalog, ObjectRef, Table};
 use cleave_sandbox::Version;

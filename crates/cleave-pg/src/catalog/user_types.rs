@@ -79,7 +79,7 @@ pub(super) fn collation(used: &str, default: &str) -> String {
     )
 }
 
-pub(super) async fn types(reader: &Reader<'_>, schema: &Ident) -> Result<Vec<UserType>, PgError> {
+pub(super) async fn user_types(reader: &Reader<'_>, schema: &Ident) -> Result<Vec<UserType>, PgError> {
     let rows = reader.rows_in("types", schema, &sql()).await?;
     let user_type = |row: &Fields| {
         Ok(UserType {
