@@ -34,7 +34,7 @@ pub fn draft(catalog: &Catalog) -> String {
     let example = example(&clusters, catalog, &head);
     let service = match &example {
         Some(example) => write::service(example, catalog),
-        None => "\n# No table of this database can be moved as it is: `cleave doctor` says why.\n".to_owned(),
+        None => write::no_service().to_owned(),
     };
     let chosen = example.as_ref().map(|example| example.cluster);
     let others: Vec<&Cluster> = clusters.iter().filter(|cluster| Some(*cluster) != chosen).collect();
@@ -47,13 +47,16 @@ fn example<'c>(clusters: &'c [Cluster], catalog: &Catalog, head: &str) -> Option
     let mut candidates: Vec<&Cluster> = clusters.iter().collect();
     candidates.sort_by_key(|cluster| {
         let all = cluster.keys_inside + cluster.keys_across;
-        let across_per_mille = if all == 0 { 0 } else { cluster.keys_across * 1000 / all };
+        let across_per_mille = (cluster.keys_across * 1000).checked_div(all).unwrap_or_default();
         (cluster.tables.len() < 2, across_per_mille, Reverse(cluster.tables.len()))
     });
     let examples = candidates.into_iter().flat_map(|cluster| {
         let name = service_name(cluster, catalog);
-        [Bridge::Forward, Bridge::Local, Bridge::None]
-            .map(|bridge| Example { name: name.clone(), cluster, bridge })
+        [Bridge::Forward, Bridge::Local, Bridge::None].map(|bridge| Example {
+            name: name.clone(),
+            cluster,
+            bridge,
+        })
     });
     examples.into_iter().find(|example| can_be_planned(example, catalog, head))
 }

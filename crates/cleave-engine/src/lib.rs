@@ -4,9 +4,11 @@
 //! the databases: a process that is killed leaves nothing that the next one does not find.
 
 mod context;
+mod doctor;
 mod engine;
 mod error;
 mod events;
+mod init;
 mod lease;
 mod operations;
 mod planning;
@@ -21,9 +23,11 @@ mod switch;
 mod topology;
 mod verbs;
 
+pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
 pub use engine::{Answer, Engine, Verb, apply, execute, run};
 pub use error::EngineError;
 pub use events::{Events, StepClock};
+pub use init::{draft, init};
 pub use planning::plan;
 pub use status::{history, status};
 pub use topology::{Site, Topology};

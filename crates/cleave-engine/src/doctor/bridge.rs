@@ -17,7 +17,8 @@ pub(super) fn endpoint(service: &Service, source: &Site, target: &Site, sheet: &
     let key = format!("url_from = {{ {} = \"env:...\" }}", source.name);
     sheet.check([match near(&endpoint.host()) && !near(&source.endpoint.host()) {
         true => {
-            let why = "seen from that server this is its own machine, and the bridge would not find the new home";
+            let why =
+                "seen from that server this is its own machine, and the bridge would not find the new home";
             let fix = format!("-- in cleave.toml, [databases] {}: {key}", target.name);
             Noted::error("C0826", seen, why).about(object).fix(fix)
         }
@@ -38,10 +39,17 @@ fn near(host: &str) -> bool {
 pub(super) fn sessions(service: &Service, source: &Observed, target: &Observed, sheet: &mut Sheet) {
     let (sessions, free) = (source.usage.database_sessions, free_connections(target));
     sheet.check((free < sessions).then(|| {
-        let seen = format!("{} has {sessions} sessions, and {} connections are free here", service.from, free.max(0));
+        let seen = format!(
+            "{} has {sessions} sessions, and {} connections are free here",
+            service.from,
+            free.max(0)
+        );
         let why = "after the switch every session that uses an old name takes a connection at the new home";
         let max = target.settings.number("max_connections").unwrap_or_default();
-        let fix = format!("alter system set max_connections = {}; -- then restart the server", max + sessions - free.max(0));
+        let fix = format!(
+            "alter system set max_connections = {}; -- then restart the server",
+            max + sessions - free.max(0)
+        );
         Noted::warning("C0828", seen, why).about(format!("service {}", service.name)).fix(fix)
     }));
 }

@@ -62,18 +62,12 @@ fn origins(observed: &Observed, visit: &Visit<'_>, need: &Need) -> Option<Noted>
     let setting = if own_setting { "max_active_replication_origins" } else { "max_replication_slots" };
     let used = i64::try_from(observed.usage.origins.len()).unwrap_or(i64::MAX);
     let need = need.origins - observed.usage.our_origins(visit);
-    let why = "every session that writes rows tags them with an origin of its own, so that they do not come back";
+    let why =
+        "every session that writes rows tags them with an origin of its own, so that they do not come back";
     short(observed, "C0805", setting, used, need, why)
 }
 
-fn short(
-    observed: &Observed,
-    code: &str,
-    setting: &str,
-    used: i64,
-    need: i64,
-    why: &str,
-) -> Option<Noted> {
+fn short(observed: &Observed, code: &str, setting: &str, used: i64, need: i64, why: &str) -> Option<Noted> {
     let max = observed.settings.number(setting)?;
     if need <= 0 || max - used >= need {
         return None;
@@ -88,7 +82,8 @@ fn connections(observed: &Observed, need: &Need) -> Option<Noted> {
     if need.connections == 0 || free >= need.connections {
         return None;
     }
-    let seen = format!("{} connections are free for this role, the moves take {}", free.max(0), need.connections);
+    let seen =
+        format!("{} connections are free for this role, the moves take {}", free.max(0), need.connections);
     let why = "streams, copies and the switch hold connections of their own, and applications must still get theirs";
     let max = observed.settings.number("max_connections").unwrap_or_default();
     let fix = format!(

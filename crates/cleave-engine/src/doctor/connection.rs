@@ -96,7 +96,8 @@ async fn enter(session: &Session) -> Result<(), PgError> {
 fn without_replica_mode(site: &Site, observed: &Observed) -> Noted {
     let role = cleave_model::quote_ident(site.endpoint.user());
     let seen = format!("role {} may not enter replica mode", site.endpoint.user());
-    let why = "changes are applied with users' triggers and foreign keys off: they have run at the home already";
+    let why =
+        "changes are applied with users' triggers and foreign keys off: they have run at the home already";
     let fix = if observed.catalog.facts.major() >= 15 {
         format!("grant set on parameter session_replication_role to {role};")
     } else {

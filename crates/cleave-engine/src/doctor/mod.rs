@@ -28,6 +28,7 @@ use cleave_model::{DatabaseName, ServiceName};
 use observe::Observed;
 use sheet::Sheet;
 use sides::{Part, Visit};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Looks at both sides of the services, or of all services and every database of the file if none are named. What
@@ -52,7 +53,7 @@ pub async fn doctor(
         sheet.hand_in(&mut report);
     }
     bridges(topology, &visits, &seen, &mut report);
-    report.findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    report.findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(report)
 }
 

@@ -142,7 +142,8 @@ pub(super) async fn observe(session: &Session, visit: &Visit<'_>) -> Result<Obse
         let row = session.query_one(EXCLUSIVE_BACKUP, &[]).await.during(what)?;
         usage.backups += i64::from(row.try_get::<_, bool>(0).during(what)?);
     }
-    let functions: [&[&str]; 2] = [&super::privileges::ORIGIN_FUNCTIONS, &super::privileges::BRIDGE_FUNCTIONS];
+    let functions: [&[&str]; 2] =
+        [&super::privileges::ORIGIN_FUNCTIONS, &super::privileges::BRIDGE_FUNCTIONS];
     let row = session.query_one(ROLE, &[&functions[0], &functions[1]]).await.during(what)?;
     let role = role(&row).during(what)?;
     let rows = session.query(MEMBERS, &[&owners]).await.during(what)?;

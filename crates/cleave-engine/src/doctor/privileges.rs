@@ -91,7 +91,8 @@ pub async fn privilege_scripts(
         let session = site.connect("doctor").await?;
         let catalog = cleave_pg::catalog::read_catalog(&session).await?;
         let own = Ident::new(site.endpoint.user());
-        let parts: Vec<(&Service, MoveSide)> = visit.parts.iter().map(|part| (part.service, part.side)).collect();
+        let parts: Vec<(&Service, MoveSide)> =
+            visit.parts.iter().map(|part| (part.service, part.side)).collect();
         scripts.push((visit.database, privilege_script(&catalog, role.unwrap_or(&own), &parts)));
     }
     Ok(scripts)
@@ -151,7 +152,9 @@ impl Script<'_> {
         let uses = uses.collect::<Vec<_>>().join(", ");
         let (database, role, major) = (comment(&facts.database), comment(self.role.as_str()), facts.major());
         self.line(format!("-- Cleave's rights in database {database} (PostgreSQL {major}): {uses}"));
-        self.line(format!("-- Run it once as a superuser in that database; role {role} is the one in Cleave's URL."));
+        self.line(format!(
+            "-- Run it once as a superuser in that database; role {role} is the one in Cleave's URL."
+        ));
         self.line("-- docs/privileges.md explains each part. Running it again changes nothing.");
     }
 
@@ -185,7 +188,10 @@ impl Script<'_> {
     }
 
     fn origins(&mut self) {
-        self.part("Origins", "rows that Cleave writes are tagged, so that the other direction leaves them out");
+        self.part(
+            "Origins",
+            "rows that Cleave writes are tagged, so that the other direction leaves them out",
+        );
         for function in ORIGIN_FUNCTIONS {
             self.line(format!("grant execute on function {function} to {};", self.role.quoted()));
         }
@@ -263,7 +269,10 @@ impl Script<'_> {
 
     /// Membership in a superuser would be all rights, so the choice is left to whoever reads this.
     fn superusers_objects<'o>(&mut self, owner: &Ident, objects: impl Iterator<Item = &'o str>) {
-        self.line(format!("-- The following belongs to superuser {}, whose rights cannot be lent", comment(owner.as_str())));
+        self.line(format!(
+            "-- The following belongs to superuser {}, whose rights cannot be lent",
+            comment(owner.as_str())
+        ));
         self.line("-- without lending all: give it to a plain role (app_owner is an example), or let Cleave");
         self.line("-- log in as a superuser.");
         self.line("--   create role app_owner;");
@@ -288,7 +297,9 @@ impl Script<'_> {
         if self.major() >= 16 {
             return self.line(format!("alter role {} createrole;", self.role.quoted()));
         }
-        self.line("-- Before 16, CREATEROLE reaches every role that is no superuser. These two functions do not.");
+        self.line(
+            "-- Before 16, CREATEROLE reaches every role that is no superuser. These two functions do not.",
+        );
         self.admin_schema();
         self.function(MAKE_BRIDGE_ROLE, BRIDGE_FUNCTIONS[0]);
         self.function(DROP_BRIDGE_ROLE, BRIDGE_FUNCTIONS[1]);

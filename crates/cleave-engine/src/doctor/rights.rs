@@ -54,7 +54,8 @@ fn cleave_schema(observed: &Observed, role: &str) -> Option<Noted> {
         return None;
     }
     let why = "the journal of an earlier run belongs to another role, and this one could not write it";
-    let fix = format!("alter schema cleave owner to {role}; -- and its tables, or use the same role as before");
+    let fix =
+        format!("alter schema cleave owner to {role}; -- and its tables, or use the same role as before");
     Some(Noted::error("C0809", "schema cleave belongs to another role", why).about("schema cleave").fix(fix))
 }
 
@@ -81,7 +82,11 @@ fn origin_functions(observed: &Observed, role: &str) -> Option<Noted> {
 fn source(observed: &Observed, part: &Part<'_>, role: &str, sheet: &mut Sheet) {
     let touched = Touched::of(part.service, &observed.catalog);
     for (owner, objects) in &touched.owners {
-        let what = format!("{} of service {}", shortened(objects.iter().map(|object| &object.shown)), part.service.name);
+        let what = format!(
+            "{} of service {}",
+            shortened(objects.iter().map(|object| &object.shown)),
+            part.service.name
+        );
         sheet.check(member(observed, owner, &what, role));
     }
     for schema in &touched.schemas {
@@ -111,7 +116,9 @@ fn target(observed: &Observed, part: &Part<'_>, role: &str, sheet: &mut Sheet) {
 fn missing_owner(owner: &Ident, part: &Part<'_>) -> Noted {
     let seen = format!("role {owner} does not exist");
     let why = format!("service {} shall own its schema and tables as this role", part.service.name);
-    Noted::error("C0827", seen, why).about(format!("role {owner}")).fix(format!("create role {} login;", owner.quoted()))
+    Noted::error("C0827", seen, why)
+        .about(format!("role {owner}"))
+        .fix(format!("create role {} login;", owner.quoted()))
 }
 
 fn member(observed: &Observed, owner: &Ident, what: &str, role: &str) -> Option<Noted> {
@@ -152,7 +159,8 @@ fn bridge_role(observed: &Observed) -> Option<Noted> {
         return None;
     }
     let why = "the bridge logs in at the new home by a role of its own, whose password Cleave makes";
-    let fix = "-- run the part \"Bridge role\" of the script that `cleave doctor --script` prints, as a superuser";
+    let fix =
+        "-- run the part \"Bridge role\" of the script that `cleave doctor --script` prints, as a superuser";
     Some(Noted::error("C0815", "the role may not make the bridge's role", why).fix(fix))
 }
 
@@ -170,14 +178,19 @@ fn fdw(observed: &Observed) -> Option<Noted> {
         Some(Noted::error("C0814", seen, why).about("extension postgres_fdw").fix(fix))
     };
     if !rights.fdw_installed && !rights.fdw_available {
-        let fix = "-- install the contrib package of this PostgreSQL version on the server's machine".to_owned();
+        let fix =
+            "-- install the contrib package of this PostgreSQL version on the server's machine".to_owned();
         return noted("postgres_fdw is not on the server", fix);
     }
     let grant = format!("grant usage on foreign data wrapper postgres_fdw to {role};");
     if !rights.fdw_installed {
         // A superuser makes it on the way.
         let fix = format!("create extension postgres_fdw; -- as a superuser\n{grant}");
-        return if observed.catalog.facts.superuser { None } else { noted("postgres_fdw is not created in this database", fix) };
+        return if observed.catalog.facts.superuser {
+            None
+        } else {
+            noted("postgres_fdw is not created in this database", fix)
+        };
     }
     if rights.fdw_usage { None } else { noted("the role lacks USAGE on the wrapper postgres_fdw", grant) }
 }

@@ -37,18 +37,21 @@ fn wal_level(observed: &Observed) -> Option<Noted> {
 
 fn standby(observed: &Observed) -> Option<Noted> {
     let why = "Cleave keeps its journal in the databases of a move, and a standby cannot be written to";
-    observed
-        .catalog
-        .facts
-        .in_recovery
-        .then(|| Noted::error("C0821", "the server is a standby", why).fix("-- name the primary in cleave.toml"))
+    observed.catalog.facts.in_recovery.then(|| {
+        Noted::error("C0821", "the server is a standby", why).fix("-- name the primary in cleave.toml")
+    })
 }
 
 fn backup(observed: &Observed) -> Option<Noted> {
-    let why = "a copy and a base backup read the same disks; what is restored from it later is behind the switch";
+    let why =
+        "a copy and a base backup read the same disks; what is restored from it later is behind the switch";
     let count = observed.usage.backups;
     (count > 0).then(|| {
-        let seen = if count == 1 { "a base backup is running".into() } else { format!("{count} base backups are running") };
+        let seen = if count == 1 {
+            "a base backup is running".into()
+        } else {
+            format!("{count} base backups are running")
+        };
         Noted::warning("C0822", seen, why)
     })
 }
@@ -57,7 +60,8 @@ fn sender_timeout(observed: &Observed) -> Option<Noted> {
     let timeout_ms = observed.settings.number("wal_sender_timeout")?;
     let fix = "alter system set wal_sender_timeout = '60s'; select pg_reload_conf();";
     let noted = if timeout_ms == 0 {
-        let why = "a walsender whose reader is gone goes on holding its slot, and nobody else can use the slot";
+        let why =
+            "a walsender whose reader is gone goes on holding its slot, and nobody else can use the slot";
         Noted::warning("C0823", "wal_sender_timeout is 0 (off)", why)
     } else if timeout_ms < SENDER_TIMEOUT_MS_MIN {
         let why = "a busy network is enough to break a stream; it starts again, but falls behind each time";
@@ -71,12 +75,14 @@ fn sender_timeout(observed: &Observed) -> Option<Noted> {
 fn kept_wal(observed: &Observed) -> Option<Noted> {
     let megabytes = observed.settings.number("max_slot_wal_keep_size")?;
     let noted = if megabytes < 0 {
-        let why = "a slot that nobody reads keeps WAL until the disk is full: stop a move with `cleave cancel`";
+        let why =
+            "a slot that nobody reads keeps WAL until the disk is full: stop a move with `cleave cancel`";
         Noted::note("C0824", "max_slot_wal_keep_size is -1: slots keep WAL without limit", why)
     } else {
         let why = "a stream that falls further behind than this loses its slot, and the move starts again";
-        Noted::warning("C0824", format!("max_slot_wal_keep_size is {megabytes} MB"), why)
-            .fix("alter system set max_slot_wal_keep_size = -1; select pg_reload_conf(); -- while a move is open")
+        Noted::warning("C0824", format!("max_slot_wal_keep_size is {megabytes} MB"), why).fix(
+            "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf(); -- while a move is open",
+        )
     };
     Some(noted.about("max_slot_wal_keep_size"))
 }

@@ -41,10 +41,7 @@ pub(super) fn visits<'c>(
     Ok(visits.filter(|visit| services.is_none() || !visit.parts.is_empty()).collect())
 }
 
-fn chosen<'c>(
-    config: &'c Config,
-    services: Option<&[ServiceName]>,
-) -> Result<Vec<&'c Service>, EngineError> {
+fn chosen<'c>(config: &'c Config, services: Option<&[ServiceName]>) -> Result<Vec<&'c Service>, EngineError> {
     let Some(names) = services else { return Ok(config.services.iter().collect()) };
     let find = |name: &ServiceName| {
         config.service(name.as_str()).ok_or_else(|| EngineError::NoSuchService {

@@ -57,14 +57,17 @@ impl Touched {
     fn dependents(&mut self, scope: &Scope<'_>) {
         let catalog = scope.catalog;
         let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
-        let mut next: Vec<ObjectRef> = scope.tables.iter().map(|table| ObjectRef::Relation(table.oid)).collect();
+        let mut next: Vec<ObjectRef> =
+            scope.tables.iter().map(|table| ObjectRef::Relation(table.oid)).collect();
         while let Some(object) = next.pop() {
             for dependent in catalog.dependents_of(object) {
                 let found = match dependent {
-                    ObjectRef::Relation(oid) => catalog.views.iter().find(|view| view.oid == oid).map(|view| {
-                        let kind = if view.materialized { "materialized view" } else { "view" };
-                        self.add(kind, &view.name, "", &view.owner);
-                    }),
+                    ObjectRef::Relation(oid) => {
+                        catalog.views.iter().find(|view| view.oid == oid).map(|view| {
+                            let kind = if view.materialized { "materialized view" } else { "view" };
+                            self.add(kind, &view.name, "", &view.owner);
+                        })
+                    }
                     ObjectRef::Function(oid) => catalog.function_by_oid(oid).map(|function| {
                         let arguments = format!("({})", function.identity_arguments);
                         self.add("routine", &function.name, &arguments, &function.owner);

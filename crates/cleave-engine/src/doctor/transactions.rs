@@ -3,13 +3,16 @@
 use super::sheet::{Noted, Sheet};
 use cleave_model::quote_literal;
 use cleave_pg::Session;
-use cleave_pg::locks::{HolderKind, PreparedTransaction, Transaction, long_transactions, prepared_transactions};
+use cleave_pg::locks::{
+    HolderKind, PreparedTransaction, Transaction, long_transactions, prepared_transactions,
+};
 use std::time::Duration;
 
 /// What is older holds up the creation of a slot for longer than anybody wants to wait.
 const LONG: Duration = Duration::from_secs(300);
 
-const WHY: &str = "a slot is made only when every transaction that ran before has ended, and a switch needs its locks";
+const WHY: &str =
+    "a slot is made only when every transaction that ran before has ended, and a switch needs its locks";
 
 pub(super) async fn check(session: &Session, sheet: &mut Sheet) {
     match long_transactions(session, LONG).await {
@@ -44,10 +47,13 @@ fn long(transaction: &Transaction) -> Option<Noted> {
 
 fn prepared(transaction: &PreparedTransaction) -> Noted {
     let PreparedTransaction { name, owner, database, age_ms } = transaction;
-    let seen = format!("a transaction of role {owner} in database {database} was prepared {} ago", age(*age_ms));
+    let seen =
+        format!("a transaction of role {owner} in database {database} was prepared {} ago", age(*age_ms));
     let name_quoted = quote_literal(name);
     let fix = format!("rollback prepared {name_quoted}; -- or commit prepared, in database {database}");
-    let noted = |build: fn(&str, String, &str) -> Noted| build("C0820", seen.clone(), WHY).about(name).fix(fix.clone());
+    let noted = |build: fn(&str, String, &str) -> Noted| {
+        build("C0820", seen.clone(), WHY).about(name).fix(fix.clone())
+    };
     if *age_ms >= u64::try_from(LONG.as_millis()).unwrap_or(u64::MAX) {
         noted(|code, seen, why| Noted::error(code, seen, why))
     } else {

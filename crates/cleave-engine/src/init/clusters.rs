@@ -23,8 +23,10 @@ pub(super) struct Cluster {
 
 /// All groups, the largest first; foreign tables are in none.
 pub(super) fn clusters(catalog: &Catalog) -> Vec<Cluster> {
-    let roots: Vec<&QualifiedName> = catalog.tables.iter().filter(|table| is_root(table)).map(|table| &table.name).collect();
-    let number: BTreeMap<&QualifiedName, usize> = roots.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+    let roots: Vec<&QualifiedName> =
+        catalog.tables.iter().filter(|table| is_root(table)).map(|table| &table.name).collect();
+    let number: BTreeMap<&QualifiedName, usize> =
+        roots.iter().enumerate().map(|(at, name)| (*name, at)).collect();
     let mut edges = Vec::new();
     for table in &catalog.tables {
         let Some(from) = number.get(root(catalog, table)) else { continue };
@@ -48,7 +50,8 @@ fn is_root(table: &Table) -> bool {
 /// The table at the top of a partition tree.
 fn root<'c>(catalog: &'c Catalog, table: &'c Table) -> &'c QualifiedName {
     let mut top = table;
-    while let Some(parent) = top.partition_of.as_ref().and_then(|partition| catalog.table(&partition.parent)) {
+    while let Some(parent) = top.partition_of.as_ref().and_then(|partition| catalog.table(&partition.parent))
+    {
         top = parent;
     }
     &top.name
@@ -85,7 +88,9 @@ fn merge(count: usize, edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
     }
     let doubled = degrees.iter().sum::<i128>();
     loop {
-        let gain = |(&(a, b), &weight): (&(usize, usize), &i128)| (doubled * weight - degrees[a] * degrees[b], (a, b));
+        let gain = |(&(a, b), &weight): (&(usize, usize), &i128)| {
+            (doubled * weight - degrees[a] * degrees[b], (a, b))
+        };
         // The largest gain; of equals the first pair.
         let best = weights.iter().map(gain).reduce(|best, next| if next.0 > best.0 { next } else { best });
         let Some((_, (kept, gone))) = best.filter(|(gain, _)| *gain > 0) else { break };
@@ -99,7 +104,11 @@ fn merge(count: usize, edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
 }
 
 /// The weights after `gone` has become a part of `kept`.
-fn joined(weights: &BTreeMap<(usize, usize), i128>, kept: usize, gone: usize) -> BTreeMap<(usize, usize), i128> {
+fn joined(
+    weights: &BTreeMap<(usize, usize), i128>,
+    kept: usize,
+    gone: usize,
+) -> BTreeMap<(usize, usize), i128> {
     let renamed = |at: usize| if at == gone { kept } else { at };
     let mut joined = BTreeMap::new();
     for ((a, b), weight) in weights {

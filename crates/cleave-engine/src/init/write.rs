@@ -37,27 +37,47 @@ new_home = {{ url = \"env:NEW_HOME_URL\" }}   # the database that the service's 
 pub(super) fn service(example: &Example<'_>, catalog: &Catalog) -> String {
     let Example { name, cluster, bridge } = example;
     let other = match bridge {
-        Bridge::Forward => "old names read and write the new home; see also \"local\" and \"none\"",
-        Bridge::Local => "old names read the copy and write the new home; see also \"forward\" and \"none\"",
-        Bridge::None => "old names read the copy and cannot be written; see also \"forward\" and \"local\"",
+        Bridge::Forward => "old names read and write the new home; or: local, none",
+        Bridge::Local => "old names read the copy and write the new home; or: forward, none",
+        Bridge::None => "old names read the copy and cannot be written; or: forward, local",
     };
+    let keys = [
+        (format!("home   = \"new_home/{name}\""), "database/schema"),
+        (
+            format!("copies = [\"monolith/{name}_copy\"]"),
+            "a read-only copy stays behind for joins and references",
+        ),
+        (format!("bridge = \"{bridge}\""), other),
+        (
+            format!("# owner  = \"{name}_svc\""),
+            "role that shall own schema and tables at the new home; it must exist there",
+        ),
+    ];
+    let width = keys.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+    let [home, copies, bridge, owner] = keys.map(|(key, comment)| format!("{key:width$}   # {comment}\n"));
     format!(
         "\n# An example to start from: tables that foreign keys hold together. {summary}\n\
          # Take in what belongs to the service, leave out what does not, and give it a better name.\n\
-         [services.{name}]\n\
-         home   = \"new_home/{name}\"            # database/schema\n\
-         tables = [\n{tables}]\n\
-         # owner  = \"{name}_svc\"                # role at the new home that shall own schema and tables; it must exist\n\
-         copies = [\"monolith/{name}_copy\"]     # a read-only copy stays behind for joins and references\n\
-         bridge = \"{bridge}\"                   # {other}\n",
+         [services.{name}]\n{home}tables = [\n{tables}]\n{copies}{bridge}{owner}",
         summary = summary(cluster, catalog),
         tables = tables(cluster, catalog, "    "),
     )
 }
 
+/// In place of an example, where no table can be moved: a file must have a service.
+pub(super) fn no_service() -> &'static str {
+    "
+# No table of this database can be moved as it is. Name the tables here, then ask `cleave doctor` what they need.
+[services.example]
+home   = \"new_home/example\"   # database/schema
+tables = [\"public.*\"]
+"
+}
+
 /// The tables that the example leaves, by group, in comments.
 pub(super) fn others(groups: &[&Cluster], catalog: &Catalog) -> String {
-    let (connected, lone): (Vec<&Cluster>, Vec<&Cluster>) = groups.iter().partition(|group| group.tables.len() > 1);
+    let (connected, lone): (Vec<&Cluster>, Vec<&Cluster>) =
+        groups.iter().partition(|group| group.tables.len() > 1);
     let mut text = String::new();
     if !groups.is_empty() {
         text += "\n# The other tables, as foreign keys group them. A group is where a look for the next service may start.\n";
@@ -124,7 +144,7 @@ fn in_bytes(bytes: u64) -> String {
         tenths /= 1024;
         unit += 1;
     }
-    if tenths >= 100 || tenths % 10 == 0 {
+    if tenths >= 100 || tenths.is_multiple_of(10) {
         format!("{} {}", tenths / 10, UNITS[unit])
     } else {
         format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
