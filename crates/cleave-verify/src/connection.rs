@@ -58,6 +58,12 @@ impl Connection {
         rows.map_err(|source| VerifyError::of_table(self.side, table, source))
     }
 
+    /// Runs a statement that has no answer.
+    pub(crate) async fn run(&self, table: &QualifiedName, sql: &str) -> Result<(), VerifyError> {
+        let done = self.session.batch_execute(sql).await.during("reading rows");
+        done.map_err(|source| VerifyError::of_table(self.side, table, source))
+    }
+
     /// Takes a value out of a row.
     pub(crate) fn value<'r, T: tokio_postgres::types::FromSql<'r>>(
         &self,

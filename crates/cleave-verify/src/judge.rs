@@ -18,13 +18,17 @@ pub(crate) struct Round {
     /// True if every transaction that was writing to the home's table just before the previous round's last reading
     /// had ended before this round's first one.
     pub(crate) writers_gone: bool,
+    /// True if nothing that the follower may know was hidden from the last reading, or if that could not matter.
+    pub(crate) nothing_hidden: bool,
 }
 
 /// A difference seen in one round, to be confirmed by the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Suspicion {
     pub(crate) home: Option<Reading>,
     pub(crate) follower: Option<Reading>,
+    /// As in [`Round`].
+    pub(crate) nothing_hidden: bool,
 }
 
 /// What is known about a row after a round.
@@ -49,14 +53,22 @@ pub(crate) fn judge(previous: Option<&Suspicion>, round: Round) -> Verdict {
     if round.home_before != round.home_after {
         return Verdict::Open(None);
     }
-    let seen = Suspicion { home: round.home_after, follower: round.follower };
-    if round.writers_gone && previous == Some(&seen) {
-        Verdict::Different(seen)
-    } else {
-        Verdict::Open(Some(seen))
-    }
+    let nothing_hidden = round.nothing_hidden;
+    let seen = Suspicion { home: round.home_after, follower: round.follower, nothing_hidden };
+    let stood_still = previous.is_some_and(|previous| {
+        previous.nothing_hidden && previous.home == seen.home && previous.follower == seen.follower
+    });
+    if round.writers_gone && stood_still { Verdict::Different(seen) } else { Verdict::Open(Some(seen)) }
+}
+
+/// How often the row is there.
+pub(crate) fn count(reading: Option<&Reading>) -> u64 {
+    reading.and_then(|reading| reading.content.first()).map_or(0, |count| count.unsigned_abs())
 }
 
 fn content(reading: Option<&Reading>) -> Option<&[i64]> {
     reading.map(|reading| reading.content.as_slice())
 }
+
+#[cfg(test)]
+mod tests;

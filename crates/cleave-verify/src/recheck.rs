@@ -3,7 +3,7 @@
 use crate::{
     Settle, VerifyError, VerifyLimits, VerifyProgress,
     connection::{Connection, Parameter},
-    judge::{Reading, Round, Suspicion, Verdict, judge},
+    judge::{Reading, Round, Suspicion, Verdict, count, judge},
     pair::{Half, Pair},
     suspects::{Identity, add},
 };
@@ -28,6 +28,19 @@ const WRITERS: &str = "\
     where l.locktype = 'relation' and l.granted
         and l.database = (select oid from pg_database where datname = current_database())
         and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
+
+/// Transactions that still run and were not writing to the table; `$1` names those that were, and was read before
+/// this statement's snapshot: whoever runs in the snapshot had not yet given up any lock then.
+const BYSTANDERS: &str = "\
+    select distinct transactionid::text from pg_locks
+    where locktype = 'transactionid' and mode = 'ExclusiveLock' and granted
+        and virtualtransaction <> all($1::text[])
+        and transactionid::text in (
+            select (x::text::int8 & 4294967295)::text from pg_snapshot_xip(pg_current_snapshot()) x)";
+
+/// Transactions whose changes the statements of this transaction do not see, though their commit may be in the log.
+const HIDDEN: &str =
+    "select (x::text::int8 & 4294967295)::text from pg_snapshot_xip(pg_current_snapshot()) x";
 
 /// What became of a row that was read again.
 pub(crate) enum Decided {
@@ -79,9 +92,9 @@ impl Recheck<'_> {
             });
             self.round(&mut open, &mut writers, &mut decided).await?;
         }
-        let unproven = open.into_iter().map(|(identity, open)| {
-            Decided::Unproven(identity, open.last.unwrap_or(Suspicion { home: None, follower: None }))
-        });
+        let unproven = open
+            .into_iter()
+            .map(|(identity, open)| Decided::Unproven(identity, open.last.unwrap_or_default()));
         decided.extend(unproven);
         Ok(decided)
     }
@@ -98,15 +111,23 @@ impl Recheck<'_> {
         (self.settle)().await?;
         let mut follower = read(self.follower, &self.pair.follower, open).await?;
         *writers = self.writers().await?;
-        let mut home_after = read(self.home, &self.pair.home, open).await?;
+        let (mut home_after, clear) = if self.pair.keyed {
+            (read(self.home, &self.pair.home, open).await?, true)
+        } else {
+            self.read_and_see_what_is_hidden(open).await?
+        };
         for (identity, mut row) in std::mem::take(open) {
+            let (home, follower) = (home_after.remove(&identity), follower.remove(&identity));
+            // Only rows that the follower has more often can be another's insert that the home does not show yet.
+            let nothing_hidden = clear || count(home.as_ref()) > count(follower.as_ref());
+            let last = Suspicion { home: home.clone(), follower: follower.clone(), nothing_hidden };
             let round = Round {
                 home_before: home_before.remove(&identity),
-                follower: follower.remove(&identity),
-                home_after: home_after.remove(&identity),
+                follower,
+                home_after: home,
                 writers_gone,
+                nothing_hidden,
             };
-            let last = Suspicion { home: round.home_after.clone(), follower: round.follower.clone() };
             match judge(row.suspicion.as_ref(), round) {
                 Verdict::Equal => {}
                 Verdict::Different(suspicion) => decided.push(Decided::Different(identity, suspicion)),
@@ -119,11 +140,32 @@ impl Recheck<'_> {
         Ok(())
     }
 
+    /// Reads the home in one snapshot and tells whether it may lack a change to the table that is in the log: one of
+    /// a transaction that the snapshot counts as running and that has ended since, or still holds the table's lock.
+    async fn read_and_see_what_is_hidden(
+        &self,
+        open: &BTreeMap<Identity, Open>,
+    ) -> Result<(Readings, bool), VerifyError> {
+        let name = &self.pair.home.name;
+        self.home.run(name, "begin isolation level repeatable read, read only").await?;
+        let readings = read(self.home, &self.pair.home, open).await?;
+        let hidden = self.texts(HIDDEN, &[]).await?;
+        self.home.run(name, "commit").await?;
+        let writers: Vec<String> = self.writers().await?.into_iter().collect();
+        let bystanders = self.texts(BYSTANDERS, &[&writers]).await?;
+        Ok((readings, hidden.is_subset(&bystanders)))
+    }
+
+    async fn texts(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<BTreeSet<String>, VerifyError> {
+        let name = &self.pair.home.name;
+        let rows = self.home.rows(name, sql, parameters).await?;
+        rows.iter().map(|row| self.home.value(name, row, 0)).collect()
+    }
+
     async fn writers(&self) -> Result<BTreeSet<String>, VerifyError> {
         let name = &self.pair.home.name;
         let parameters: [Parameter<'_>; 2] = [&name.schema.as_str(), &name.name.as_str()];
-        let rows = self.home.rows(name, WRITERS, &parameters).await?;
-        rows.iter().map(|row| self.home.value(name, row, 0)).collect()
+        self.texts(WRITERS, &parameters).await
     }
 }
 

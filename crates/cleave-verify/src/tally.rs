@@ -2,7 +2,7 @@
 
 use crate::{
     Difference, DifferenceKind, RowKey, TableOutcome,
-    judge::{Reading, Suspicion},
+    judge::{Reading, Suspicion, count},
     pair::Pair,
     recheck::Decided,
     suspects::Identity,
@@ -110,10 +110,6 @@ impl<'a> Tally<'a> {
         let columns = self.pair.columns.iter().zip(pairs);
         columns.filter(|(_, (here, there))| here != there).map(|(column, _)| column.clone()).collect()
     }
-}
-
-fn count(reading: Option<&Reading>) -> u64 {
-    reading.and_then(|reading| reading.content.first()).map_or(0, |count| count.unsigned_abs())
 }
 
 fn keyless_row(identity: &Identity, home: u64, follower: u64) -> RowKey {
