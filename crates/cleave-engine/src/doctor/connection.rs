@@ -87,6 +87,12 @@ pub(super) async fn replica_mode(site: &Site, observed: &Observed, sheet: &mut S
 
 async fn enter(session: &Session) -> Result<(), PgError> {
     let what = "entering replica mode";
+    // An administrator may have set it for the role.
+    let sql = "select current_setting('session_replication_role') = 'replica'";
+    let row = session.query_one(sql, &[]).await.during(what)?;
+    if row.try_get(0).during(what)? {
+        return Ok(());
+    }
     match session.batch_execute("set session_replication_role = replica").await.during(what) {
         Err(PgError::MissingPrivilege { .. }) => session.batch_execute(REPLICA_MODE_CALL).await.during(what),
         done => done,

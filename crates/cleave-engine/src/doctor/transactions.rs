@@ -74,7 +74,25 @@ fn age(age_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::age;
+    use super::{age, long};
+    use cleave_pg::locks::{HolderKind, Transaction};
+
+    #[test]
+    fn a_long_transaction_is_named_by_process_and_a_walsender_is_none() {
+        let transaction = |kind| Transaction {
+            pid: 4711,
+            database: Some("shop".into()),
+            user: Some("app".into()),
+            application: Some("report".into()),
+            state: Some("idle in transaction".into()),
+            kind,
+            age_ms: 7_500_000,
+            query_kind: None,
+            has_xid: true,
+        };
+        assert!(long(&transaction(HolderKind::Client)).is_some());
+        assert!(long(&transaction(HolderKind::Walsender)).is_none());
+    }
 
     #[test]
     fn an_age_has_its_two_largest_units() {
