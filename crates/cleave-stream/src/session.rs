@@ -16,8 +16,7 @@ pub(crate) async fn connect_writer(
 ) -> Result<Session, StreamError> {
     let session = connect(target, purpose).await.on(Side::Target)?;
     let settings = format!(
-        "set session_replication_role = replica;
-         set synchronous_commit = on;
+        "set synchronous_commit = on;
          set row_security = off;
          set tcp_keepalives_idle = 10;
          set tcp_keepalives_interval = 5;
@@ -26,7 +25,19 @@ pub(crate) async fn connect_writer(
         idle_limit.as_millis().max(1)
     );
     session.batch_execute(&settings).await.during("setting up a session that applies").on(Side::Target)?;
+    replica_mode(&session).await?;
     origins::create(&session, origin).await.on(Side::Target)?;
     origins::session_setup(&session, origin).await.on(Side::Target)?;
     Ok(session)
+}
+
+/// Before 15 a role without superuser rights cannot set this, but can have it set (`alter role ... set`).
+async fn replica_mode(session: &Session) -> Result<(), StreamError> {
+    let what = "turning replica mode on";
+    let sql = "select pg_catalog.current_setting('session_replication_role')";
+    let row = session.query_one(sql, &[]).await.during(what).on(Side::Target)?;
+    if row.get::<_, &str>(0) == "replica" {
+        return Ok(());
+    }
+    session.batch_execute("set session_replication_role = replica").await.during(what).on(Side::Target)
 }

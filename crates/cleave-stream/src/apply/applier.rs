@@ -15,7 +15,7 @@ use crate::{
         item::{Item, ItemReceiver},
     },
 };
-use cleave_journal::{Owner, advance_position, owner_for_share, set_owner};
+use cleave_journal::{advance_position, owner_for_share, set_owner};
 use cleave_model::{Epoch, Lsn, QualifiedName};
 use cleave_pg::{During, Session};
 use cleave_proto::pgoutput::{Cell, Change, Relation};
@@ -109,7 +109,7 @@ impl<W: Writer> Applier<W> {
             Item::Truncate { relations, restart_identity } => {
                 return self.truncate(relations, restart_identity, stop).await;
             }
-            Item::Marker(id) => self.batch.marker = Some(id),
+            Item::Marker(id) => self.batch.markers.push(id),
             Item::Switch(switch) => self.batch.switch = Some(switch),
             Item::Commit { end_lsn, commit_time } => {
                 self.batch.end_transaction(end_lsn, commit_time);
@@ -174,11 +174,9 @@ impl<W: Writer> Applier<W> {
     /// which side is, waits; stops the stream if the source is not the home.
     async fn arm(&mut self, table: &QualifiedName, stop: &Cancelled) -> Result<Flow, StreamError> {
         loop {
-            let pending = match self.armed {
-                Some(true) => return Ok(Flow::On),
-                Some(false) => false,
-                None => self.open().await?.pending.is_some(),
-            };
+            if self.armed.is_none() {
+                self.open().await?;
+            }
             if self.armed == Some(true) {
                 return Ok(Flow::On);
             }
@@ -189,31 +187,41 @@ impl<W: Writer> Applier<W> {
                 .await
                 .during("giving up a transaction")
                 .on(Side::Target)?;
-            if !pending && self.is_stray().await? {
+            if self.hold(table, stop).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+    }
+
+    /// Waits, without a transaction, until the owner row names the source as home.
+    async fn hold(&mut self, table: &QualifiedName, stop: &Cancelled) -> Result<Flow, StreamError> {
+        let mut held = false;
+        loop {
+            let client: &Client = &self.session;
+            let owner = cleave_journal::owner(client, &self.spec.service).await?;
+            if owner.as_ref().is_some_and(|owner| owner.home == self.spec.source_name) {
+                self.reporter.change(|status| status.state = FollowState::Following);
+                return Ok(Flow::On);
+            }
+            if owner.is_none_or(|owner| owner.pending.is_none()) {
                 return Err(StreamError::StrayWrite {
                     service: self.spec.service.to_string(),
                     direction: self.spec.direction.to_string(),
                     table: table.clone(),
                 });
             }
-            self.reporter.change(|status| status.state = FollowState::Held);
+            if !std::mem::replace(&mut held, true) {
+                self.reporter.change(|status| status.state = FollowState::Held);
+            }
             tokio::select! {
                 () = stop.cancelled() => return Ok(Flow::Stop),
                 () = sleep(HELD_INTERVAL) => {}
             }
-            self.reporter.change(|status| status.state = FollowState::Following);
         }
     }
 
-    /// Looks at the owner row once more, without a transaction.
-    async fn is_stray(&mut self) -> Result<bool, StreamError> {
-        let client: &Client = &self.session;
-        let owner = cleave_journal::owner(client, &self.spec.service).await?;
-        Ok(owner.is_none_or(|owner| owner.home != self.spec.source_name && owner.pending.is_none()))
-    }
-
     /// Opens a target transaction: the owner row is read and held, the lease is checked and held.
-    async fn open(&mut self) -> Result<Owner, StreamError> {
+    async fn open(&mut self) -> Result<(), StreamError> {
         cleave_failpoint::hit_async("apply.arm.before").await;
         let client: &Client = &self.session;
         // Sent in this order, answered in this order.
@@ -234,7 +242,7 @@ impl<W: Writer> Applier<W> {
             self.router.reload(&self.session).await?;
             self.names_of = Some(owner.epoch);
         }
-        Ok(owner)
+        Ok(())
     }
 
     /// Commits the batch with its position, and tells.
@@ -253,7 +261,13 @@ impl<W: Writer> Applier<W> {
         }
         let (written, advanced) = join!(
             self.writer.flush(),
-            advance_position(client, &self.stream, self.position, end, batch.marker.as_deref()),
+            advance_position(
+                client,
+                &self.stream,
+                self.position,
+                end,
+                batch.markers.last().map(String::as_str)
+            ),
         );
         // The first error is the reason of the second.
         written?;
@@ -279,9 +293,7 @@ impl<W: Writer> Applier<W> {
             status.counters.rows += batch.rows;
             status.counters.bytes += batch.bytes as u64;
             status.lag_ms = if waiting { age_ms(batch.commit_time) } else { 0 };
-            if batch.marker.is_some() {
-                status.marker = batch.marker;
-            }
+            batch.markers.into_iter().for_each(|marker| status.marker_applied(marker));
         });
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Batch {
     pub(super) rows: u64,
     /// Bytes of their values.
     pub(super) bytes: usize,
-    /// The last marker met.
-    pub(super) marker: Option<String>,
+    /// Markers met. The transaction that has one ends the batch.
+    pub(super) markers: Vec<String>,
     /// The switch met.
     pub(super) switch: Option<Switch>,
     /// When its first change came.
@@ -50,7 +50,7 @@ impl Batch {
 
     /// True if the target transaction must commit now: somebody waits for what it says, or it is big enough.
     pub(super) fn is_due(&self, options: &FollowOptions) -> bool {
-        self.marker.is_some()
+        !self.markers.is_empty()
             || self.switch.is_some()
             || self.transactions >= options.batch_transactions_max
             || self.bytes >= options.batch_bytes_max

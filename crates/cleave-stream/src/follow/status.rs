@@ -3,7 +3,7 @@
 use crate::StreamError;
 use cleave_model::Lsn;
 use cleave_pg::slots::Slot;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::watch;
 
 /// Where a stream is in its life.
@@ -46,8 +46,9 @@ pub struct FollowStatus {
     pub state: FollowState,
     /// What the target has durably applied.
     pub position: Option<Lsn>,
-    /// The last marker that the target has durably applied.
-    pub marker: Option<String>,
+    /// The last markers that the target has durably applied, the newest last: whoever waits for one must find it even
+    /// if another comes at once.
+    pub markers: VecDeque<String>,
     /// Whether the owner row named the source as home, when last looked at.
     pub armed: Option<bool>,
     /// The last error; cleared when following again.
@@ -60,6 +61,27 @@ pub struct FollowStatus {
     pub lag_ms: u64,
     /// The slot as the source sees it, looked at every 5 s.
     pub slot: Option<Slot>,
+}
+
+/// Markers remembered in the report.
+const MARKERS_MAX: usize = 64;
+
+impl FollowStatus {
+    /// Remembers a marker, unless it is the last one already.
+    pub(crate) fn marker_applied(&mut self, marker: String) {
+        if self.markers.back() == Some(&marker) {
+            return;
+        }
+        if self.markers.len() == MARKERS_MAX {
+            self.markers.pop_front();
+        }
+        self.markers.push_back(marker);
+    }
+
+    /// True if this marker is durably applied.
+    pub fn has_marker(&self, marker: &str) -> bool {
+        self.markers.iter().any(|applied| applied == marker)
+    }
 }
 
 /// Who writes the report.

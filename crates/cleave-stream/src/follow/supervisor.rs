@@ -77,7 +77,7 @@ impl FollowHandle {
         loop {
             {
                 let now = status.borrow_and_update();
-                if now.marker.as_deref() == Some(marker) {
+                if now.has_marker(marker) {
                     return Ok(());
                 }
                 match (now.state, &now.last_error) {
@@ -148,6 +148,8 @@ struct Connected {
     watch: Session,
     target: Session,
     position: Lsn,
+    /// The last marker stored with it: the outcome of the commit that stored it may have been lost on the way.
+    marker: Option<String>,
 }
 
 async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
@@ -156,6 +158,7 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     // The origin is free only once the earlier session is gone, so the position read after it is the last one.
     let target = connect_writer(&spec.target, &purpose, &origin, spec.options.idle_limit).await?;
     let stored = position(&*target, &spec.stream()).await?;
+    let marker = stored.as_ref().and_then(|stored| stored.marker.clone());
     let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;
     let identity = replication.identify_system().await.on(Side::Source)?;
     let position = checks::position(spec, stored, &identity)?.lsn;
@@ -164,7 +167,7 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     let publication = spec.publication.quoted();
     let options = [("proto_version", "1"), ("publication_names", publication.as_str()), ("messages", "true")];
     let stream = replication.start_replication(&spec.slot, position, &options).await.on(Side::Source)?;
-    Ok(Connected { stream, watch, target, position })
+    Ok(Connected { stream, watch, target, position, marker })
 }
 
 /// Runs reader, applier and watch until one of them ends.
@@ -175,13 +178,14 @@ async fn run(
     memory: &RelationMemory,
     stop: &Cancelled,
 ) -> Result<(), StreamError> {
-    let Connected { stream, watch: watch_session, target, position } = connected;
+    let Connected { stream, watch: watch_session, target, position, marker } = connected;
     let (flushed, flushed_seen) = watch::channel(position);
     let (output, items) = channel(spec.options.memory_bytes);
     reporter.change(|status| {
         status.state = FollowState::Following;
         status.position = Some(position);
         status.last_error = None;
+        marker.into_iter().for_each(|marker| status.marker_applied(marker));
     });
     let (end_reading, reading_ended) = cancellation();
     let reader = Reader::new(Arc::clone(spec), output, reporter.clone(), flushed_seen, position);
