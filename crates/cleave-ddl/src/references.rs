@@ -196,7 +196,7 @@ pub fn disable_check(reference: &Reference<'_>) -> String {
 /// Function and triggers that watch the copy. `copies`: the tables that hold the copy's rows (its leaf partitions, or
 /// itself), as named when this runs. `ENABLE ALWAYS`, as the applier writes in replica mode.
 ///
-/// The work row's kind is the key's own action: `cascade`, `set null`, `set default`, `report`.
+/// The work row's kind is what ON DELETE asks for: `cascade`, `set null`, `set default`, `report`.
 pub fn guard(service: &ServiceName, reference: &Reference<'_>, copies: &[QualifiedName]) -> Vec<String> {
     let function = reference_guard_function(service, reference.number);
     let name = QualifiedName::new(CLEAVE_SCHEMA, function.clone()).quoted();
@@ -265,7 +265,8 @@ end
         truncate = work("report", "'{}'::pg_catalog.jsonb"),
         new = fields("new", &key.referenced_columns),
         old = fields("old", &key.referenced_columns),
-        update = work(kind(key.on_update), &by_key),
+        // The new key is not known to the guard's row: a changed key is a person's to settle, whatever ON UPDATE said.
+        update = work("report", &by_key),
         delete = work(kind(key.on_delete), &by_key),
     )
 }

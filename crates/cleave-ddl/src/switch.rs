@@ -44,12 +44,14 @@ impl Switch<'_> {
     }
 
     /// Everything that [`forward`](Self::forward) changes, locked in one fixed order: dependent views outermost
-    /// first, tables with keys between the two sides, moved tables with their partitions. The sequences that no column
-    /// owns come last and are moved at once, which is their lock.
+    /// first, moved tables with their partitions, tables with keys between the two sides. Moved tables come before
+    /// those that refer to them because applications write them in that order: the other way round every transaction
+    /// between its two statements would be a deadlock. The sequences that no column owns come last and are moved at
+    /// once, which is their lock.
     pub fn lock(&self) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
-        locks.extend(self.staying().iter().map(access_exclusive));
         locks.extend(self.tables().iter().map(access_exclusive));
+        locks.extend(self.staying().iter().map(access_exclusive));
         let copy_schema = self.copy_schema.quoted();
         locks.extend(
             self.carried.free_sequences().map(|sequence| {
@@ -59,11 +61,16 @@ impl Switch<'_> {
         locks
     }
 
-    /// For the way back, step one: the bridge and the tables that refer to it, nothing that the applier needs.
+    /// For the way back, step one: the bridge and the tables that refer to it, nothing that the applier needs. Its
+    /// guards read the staying tables during the drain, so these are locked against writers only.
     pub fn lock_bridge(&self) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
         locks.extend(bridge::lock(self.mode, self.carried));
-        locks.extend(self.staying().iter().map(access_exclusive));
+        locks.extend(
+            self.staying()
+                .iter()
+                .map(|table| format!("lock table only {} in share row exclusive mode", table.quoted())),
+        );
         locks
     }
 

@@ -4,6 +4,9 @@ use crate::cinema::{Cinema, number, text};
 use cleave_api::{CutoverOutcome, CutoverReport, VerificationState};
 use cleave_engine::{Answer, Verb};
 use cleave_sandbox::Version;
+use std::time::Duration;
+
+const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 fn switched(answer: Answer) -> CutoverReport {
     let Answer::Switch(report) = answer else { panic!("{answer:?}") };
@@ -46,7 +49,7 @@ async fn a_service_goes_to_its_new_home_and_back_and_stays_there_in_the_end() {
     let report = switched(cinema.verb(Verb::Cutover { dry_run: false }).await.unwrap());
     assert_eq!(report.epoch, 3);
     cinema.verb(Verb::Complete).await.unwrap();
-    assert_eq!(number(&m, "select count(*) from pg_replication_slots where slot_name like 'cleave_films_forward%' and database = current_database()").await, 0);
+    assert_eq!(number(&m, "select count(*) from pg_replication_slots where slot_name like 'cleave%forward%' and database = current_database()").await, 0);
     n.batch_execute("insert into films.film (title) values ('at home')").await.unwrap();
     assert_eq!(number(&m, "select count(*) from public.film where title = 'at home'").await, 1);
 }
@@ -71,4 +74,28 @@ async fn writes_go_home_through_the_old_name(m: &tokio_postgres::Client, n: &tok
     assert_eq!(text(m, "select title_of(9000)").await, "referenced at once");
     let refused = m.batch_execute("delete from films_copy.film").await.unwrap_err();
     assert!(refused.as_db_error().unwrap().message().contains("products"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn three_rounds_under_load_lose_nothing_and_refuse_nobody() {
+    let cinema = Cinema::new(Version::V14, Version::V18, "forward").await;
+    let (mut engine, _canceller) = cinema.engine();
+    let films = cinema.films();
+    let workload = cinema.writers(200).await;
+    engine.execute(&films, Verb::Apply(None)).await.unwrap();
+    for _ in 0..3 {
+        engine.execute(&films, Verb::Verify).await.unwrap();
+        switched(engine.execute(&films, Verb::Cutover { dry_run: false }).await.unwrap());
+        assert!(workload.wait_for(100, LOAD_LIMIT).await, "writers stand still after a cutover");
+        switched(engine.execute(&films, Verb::Rollback { dry_run: false }).await.unwrap());
+        assert!(workload.wait_for(100, LOAD_LIMIT).await, "writers stand still after a rollback");
+    }
+    engine.execute(&films, Verb::Verify).await.unwrap();
+    switched(engine.execute(&films, Verb::Cutover { dry_run: false }).await.unwrap());
+    let record = workload.stop().await.unwrap();
+    assert!(record.refused.is_empty(), "{:?}", record.errors);
+    let verdict = cinema.check(&record, true).await;
+    assert_eq!(verdict.refused, 0);
+    engine.execute(&films, Verb::Verify).await.unwrap();
+    engine.close().await;
 }
