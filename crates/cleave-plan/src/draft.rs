@@ -2,7 +2,7 @@
 
 use crate::{
     BridgeKind, Finding, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedReference, PlannedSequence,
-    PlannedTable, RowIdentity, Scope, TargetScript, crossing, readiness, switch,
+    PlannedTable, RowIdentity, Scope, TargetScript, Weight, crossing, readiness, switch,
 };
 use cleave_config::{Bridge, IdentityChoice, Service};
 use cleave_ddl::{Carried, Target, carry, create, fence, fill, publication};
@@ -27,12 +27,15 @@ pub fn plan_move(
 ) -> MovePlan {
     let (scope, mut findings) = Scope::new(source, claimed);
     findings.extend(readiness::check(&scope, target, service));
-    let carried = carry::carry(source, claimed);
+    // Parents before partitions, as the scope has them.
+    let names: Vec<QualifiedName> = scope.tables.iter().map(|table| table.name.clone()).collect();
+    let carried = carry::carry(source, &names);
     let source_schema = claimed.first().map_or_else(|| Ident::new("public"), |name| name.schema.clone());
     let extra_path = extension_schemas(&carried, source, target, &source_schema);
     let place =
         Target { source_schema: &source_schema, schema: &service.home.value.schema, extra_path: &extra_path };
-    findings.extend(unsupported(&carried, &place));
+    let unsupported = unsupported(&carried, &place, &findings);
+    findings.extend(unsupported);
     findings.extend(switch::bound_objects(service, source, &carried));
     let tables: Vec<PlannedTable> =
         scope.tables.iter().map(|table| planned_table(table, &place, service)).collect();
@@ -84,9 +87,17 @@ fn extension_schemas(
     schemas
 }
 
-fn unsupported(carried: &Carried<'_>, place: &Target<'_>) -> Vec<Finding> {
+/// What cannot be written, but for objects that a refusal names already.
+fn unsupported(carried: &Carried<'_>, place: &Target<'_>, known: &[Finding]) -> Vec<Finding> {
+    let refused = |object: &str| {
+        known
+            .iter()
+            .any(|finding| finding.weight == Weight::Refusal && object.ends_with(finding.object.as_str()))
+    };
     let all = carried.unsupported.iter().cloned().chain(place.refuse(carried));
-    all.map(|object| Finding::refusal("C0230", object.object, object.reason)).collect()
+    all.filter(|object| !refused(&object.object))
+        .map(|object| Finding::refusal("C0230", object.object, object.reason))
+        .collect()
 }
 
 fn planned_table(table: &Table, place: &Target<'_>, service: &Service) -> PlannedTable {

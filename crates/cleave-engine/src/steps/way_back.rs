@@ -41,5 +41,9 @@ pub(crate) async fn way_back(move_: &MoveContext) -> Result<(), EngineError> {
         move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({ "slot": slot })).await?;
         step.finish("a rollback is possible at any time");
     }
+    // The slot was made after the copy, so nobody will ever read a transaction with an origin of a copy worker.
+    for worker in 0..move_.limits.jobs {
+        cleave_pg::origins::drop(&n, &labels::copy_origin(&move_.service, worker)).await?;
+    }
     Ok(MoveRow::transition(&*m, &move_.service, &[MoveState::Copying], MoveState::Following).await?)
 }

@@ -1,6 +1,12 @@
 //! `apply`: prepares and fills. It never switches.
 
-use crate::{EngineError, context::MoveContext, planning, runner::Runner, steps};
+use crate::{
+    EngineError,
+    context::{MoveContext, stored_plan},
+    planning,
+    runner::Runner,
+    steps,
+};
 use cleave_api::ExitCode;
 use cleave_journal::{MoveRow, MoveState};
 use cleave_model::Direction;
@@ -72,9 +78,8 @@ impl Runner {
     /// The open move, or a new one with a plan that nothing stands against.
     async fn planned(&self, saved: Option<MovePlan>) -> Result<MoveRow, EngineError> {
         if let Some(row) = self.row().await?.filter(|row| row.state.is_open()) {
-            let same =
-                saved.is_none_or(|saved| serde_json::to_value(saved).is_ok_and(|saved| saved == row.plan));
-            if same {
+            let stored = stored_plan(&row)?;
+            if saved.is_none_or(|saved| saved.does_the_same_as(&stored)) {
                 return Ok(row);
             }
             let message = format!("service {} has an open move with another plan", self.service);
@@ -84,7 +89,7 @@ impl Runner {
         let observed = planning::observe(&self.topology, configured).await?;
         let fresh = planning::plan_observed(&self.topology, configured, &observed).await?;
         if let Some(saved) = &saved
-            && *saved != fresh
+            && !saved.does_the_same_as(&fresh)
         {
             return Err(drifted(saved, &fresh));
         }
@@ -109,7 +114,7 @@ impl Runner {
     }
 }
 
-/// A plan is run exactly or not at all: sizes may have changed, nothing else.
+/// A plan is run exactly or not at all: sizes and findings may have changed, nothing else.
 fn drifted(saved: &MovePlan, fresh: &MovePlan) -> EngineError {
     let what = if saved.fingerprint != fresh.fingerprint {
         "the tables were altered since"

@@ -6,6 +6,8 @@ use cleave_model::{Direction, labels};
 use serde_json::json;
 use std::time::Duration;
 
+/// How long the copy's stream may take to pass what the forward stream has written.
+const PASS_LIMIT: Duration = Duration::from_secs(60);
 /// How long dropping a slot may take, its walsender included.
 const DROP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -27,7 +29,9 @@ impl Runner {
         cleave_failpoint::hit_async("complete.begin").await;
         self.drop_forward(&move_).await?;
         self.open_home(&move_).await?;
-        if !move_.plan.copy_kept {
+        if move_.plan.copy_kept {
+            self.pass_forward_origin(&move_).await?;
+        } else {
             self.drop_old(&move_).await?;
         }
         cleave_failpoint::hit_async("complete.end").await;
@@ -46,6 +50,24 @@ impl Runner {
         cleave_failpoint::hit_async("complete.forward_dropped").await;
         step.finish("a rollback is no longer possible");
         Ok(())
+    }
+
+    /// The origin of the forward stream goes once the copy's stream has passed its last use: a reader that met a
+    /// transaction with a dropped origin would take it for a client's.
+    async fn pass_forward_origin(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let n = move_.n.connect("complete").await?;
+        let marker = format!("{}/complete/{}/{}", self.service, self.m_lease.epoch, n.backend_pid());
+        cleave_pg::wal::emit_message(&n, labels::MESSAGE_MARKER, &marker).await?;
+        let passed = match self.streams.get(Direction::Back) {
+            Some(stream) => stream.wait_for_marker(&marker, PASS_LIMIT).await,
+            None => false,
+        };
+        if !passed {
+            let message =
+                "the copy's stream is behind: the forward origin stays until the command is run again";
+            return Err(EngineError::gate("C0715", message).next(&["complete", self.service.as_str()]));
+        }
+        Ok(cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?)
     }
 
     /// N's fence goes, and identity columns become what they were.
@@ -74,8 +96,11 @@ impl Runner {
             self.events.step(&self.service, "drop_old", format!("drops the old tables in {}", move_.m.name));
         self.streams.stop(Direction::Back).await;
         drop_direction(move_, Direction::Back).await?;
+        let n = move_.n.connect("complete").await?;
+        cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?;
         cleave_failpoint::hit_async("complete.back_dropped").await;
         let m = move_.m.connect("complete").await?;
+        cleave_pg::origins::drop(&m, &labels::origin(&self.service, Direction::Back)).await?;
         let schema = move_.plan.copy_schema();
         let tables: Vec<_> =
             move_.plan.tables.iter().map(|t| t.source.qualified().in_schema(&schema)).collect();
