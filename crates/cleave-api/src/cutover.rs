@@ -1,10 +1,10 @@
 //! `cleave cutover` and `cleave rollback`.
 
 use crate::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a switch went.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CutoverReport {
     /// The service.
     pub service: String,
@@ -32,7 +32,7 @@ impl Report for CutoverReport {
 }
 
 /// Which way a switch goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SwitchDirection {
     /// To the new home.
@@ -42,7 +42,7 @@ pub enum SwitchDirection {
 }
 
 /// How a switch ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CutoverOutcome {
     /// The home has changed.
@@ -56,7 +56,7 @@ pub enum CutoverOutcome {
 }
 
 /// A step and its time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepTime {
     /// Its name: `fence`, `drain`, `switch`.
     pub name: String,

@@ -33,7 +33,7 @@ pub use event::{Event, EventLine};
 pub use exit::ExitCode;
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{
-    ChangeSide, Crossing, CrossingKind, Gate, LockUse, MissingRole, PlanReport, PlanStep, PlannedTable,
+    ChangeSide, Crossing, CrossingKind, LockUse, MissingRole, PlanReport, PlanStep, PlannedTable,
 };
 pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
 pub use status::{

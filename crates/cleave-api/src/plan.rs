@@ -1,6 +1,6 @@
 //! `cleave plan`.
 
-use crate::{Problem, Report};
+use crate::{Problem, Report, Severity};
 use serde::Serialize;
 
 /// What a move will do, before the first byte.
@@ -12,10 +12,18 @@ pub struct PlanReport {
     pub source: String,
     /// The wanted home, `database/schema`.
     pub home: String,
+    /// Where the old tables stay as a read-only copy, `database/schema`; null: they are dropped by `complete`.
+    pub copy: Option<String>,
+    /// What the old names lead to after the switch: `forward`, `local` or `none`.
+    pub bridge: String,
+    /// The role that owns the tables at the new home; null: the role that Cleave connects as.
+    pub owner: Option<String>,
     /// Identifies this very plan; `apply` refuses once the databases differ from it.
     pub fingerprint: String,
     /// The tables that move.
     pub tables: Vec<PlannedTable>,
+    /// The sequences that move with them, by their names at the source.
+    pub sequences: Vec<String>,
     /// What crosses the boundary between moved and staying objects.
     pub crossings: Vec<Crossing>,
     /// Roles that the target lacks.
@@ -28,10 +36,15 @@ pub struct PlanReport {
     pub expected_pause_ms: Option<u64>,
     /// How long they may wait.
     pub write_pause_ms: u64,
-    /// What was checked.
-    pub gates: Vec<Gate>,
-    /// Why the move cannot be done, by object. Empty: it can.
-    pub refusals: Vec<Problem>,
+    /// What was found, by object, errors first. An error among them: the move cannot be done.
+    pub findings: Vec<Problem>,
+}
+
+impl PlanReport {
+    /// True if nothing stands against the move.
+    pub fn is_possible(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity != Severity::Error)
+    }
 }
 
 impl Report for PlanReport {
@@ -53,8 +66,10 @@ pub struct PlannedTable {
     pub rows: u64,
     /// Size with TOAST, without indexes.
     pub bytes: u64,
-    /// What identifies a row: `primary key (film_id)`, `full row`.
+    /// What identifies a row: `key (film_id)`, `full row`, `by partition`.
     pub identity: String,
+    /// True for a partition of another table of the plan.
+    pub partition: bool,
 }
 
 /// Something that connects what moves with what stays.
@@ -164,15 +179,4 @@ pub struct LockUse {
     pub mode: String,
     /// The step that takes it.
     pub step: String,
-}
-
-/// A check that must hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Gate {
-    /// Its name.
-    pub name: String,
-    /// True if it holds.
-    pub holds: bool,
-    /// What was seen and what is needed.
-    pub seen: String,
 }

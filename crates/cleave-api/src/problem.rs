@@ -1,11 +1,11 @@
 //! What went wrong, why, and what to do about it.
 
 use crate::ExitCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{error::Error, fmt};
 
 /// One problem at the surface, made from a crate's error or finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Stable code: a C and four digits; `cleave explain CODE` has its page.
     pub code: String,
@@ -17,7 +17,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// The chain of causes, outermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// What would help, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,12 +29,12 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<SourceSpan>,
     /// What the process exits with if this ends it; part of the envelope, not of the JSON.
-    #[serde(skip)]
+    #[serde(skip, default = "failed")]
     pub exit: ExitCode,
 }
 
 /// How much a problem matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -46,7 +46,7 @@ pub enum Severity {
 }
 
 /// A command to run next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextStep {
     /// The command, ready to run: `["cleave", "verify", "films"]`. Empty where no command can be advised.
     pub argv: Vec<String>,
@@ -57,7 +57,7 @@ pub struct NextStep {
 }
 
 /// What a command can do to the databases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     /// It only reads.
@@ -69,7 +69,7 @@ pub enum Risk {
 }
 
 /// A place in a text file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSpan {
     /// The file.
     pub file: String,
@@ -83,6 +83,11 @@ pub struct SourceSpan {
     pub text: String,
     /// A few words beside the mark; may be empty.
     pub label: String,
+}
+
+/// A problem that another process reported carries its exit code beside it.
+fn failed() -> ExitCode {
+    ExitCode::Failed
 }
 
 impl Problem {

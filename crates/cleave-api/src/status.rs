@@ -1,7 +1,7 @@
 //! `cleave status`.
 
 use crate::{Problem, Report};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where every service stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -42,7 +42,7 @@ pub struct ServiceStatus {
 }
 
 /// The life of a live move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceState {
     /// In cleave.toml, nothing done yet.
@@ -104,8 +104,6 @@ pub struct StreamStatus {
     pub lag_ms: Option<u64>,
     /// End of the last applied transaction: `16/B374D848`.
     pub position: Option<String>,
-    /// Source transactions applied since the stream began.
-    pub applied_transactions: u64,
 }
 
 /// Which way a stream flows.
@@ -182,7 +180,7 @@ pub struct VerificationStatus {
 }
 
 /// The state of a verification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationState {
     /// Never done.

@@ -1,10 +1,10 @@
 //! `cleave verify`.
 
 use crate::{Report, VerificationState};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The comparison of the two sides of a service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// The service.
     pub service: String,
@@ -27,7 +27,7 @@ impl Report for VerifyReport {
 }
 
 /// The comparison of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableVerdict {
     /// The table, by its name at the home.
     pub table: String,
@@ -42,7 +42,7 @@ pub struct TableVerdict {
 }
 
 /// One row that is not the same on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// The table.
     pub table: String,
@@ -51,12 +51,12 @@ pub struct Difference {
     /// How it differs.
     pub kind: DifferenceKind,
     /// The columns that differ, for [`DifferenceKind::Changed`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
 }
 
 /// How a row differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DifferenceKind {
     /// At the home only.

@@ -16,6 +16,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The configuration file where none is named.
+pub const DEFAULT_CONFIG: &str = "cleave.toml";
+
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 plan has changes (--detailed-exit-code),
 4 a gate refused and nothing changed, 5 differences found, 6 a switch undid itself, 7 drift,
@@ -26,7 +29,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 plan has changes (--de
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
     /// The configuration file
-    #[arg(short = 'C', long = "config", value_name = "FILE", global = true, default_value = "cleave.toml")]
+    #[arg(short = 'C', long = "config", value_name = "FILE", global = true, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 
     /// How to print: for people, one JSON document, or JSON lines with every event

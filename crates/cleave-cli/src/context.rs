@@ -33,20 +33,31 @@ impl Context {
         Ok(loaded)
     }
 
-    /// Asks for a yes by having `word` typed. `about` says what will happen, in full sentences.
+    /// True if a yes must be asked for, false with `--yes`.
     ///
     /// # Errors
-    /// C0904 if there is no terminal to ask on and no `--yes`; C0905 if something else was typed. Nothing has been
-    /// changed in either case.
-    pub fn confirm(&self, about: &str, word: &str) -> Result<(), Failure> {
+    /// C0904 if there is no terminal to ask on.
+    pub fn asks(&self) -> Result<bool, Failure> {
         if self.globals.yes {
-            return Ok(());
+            return Ok(false);
         }
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
             let problem = Problem::error("C0904", "this needs a yes, and there is no terminal to ask on")
                 .hint("add --yes if you have read what it does; --dry-run shows it")
                 .exit(ExitCode::Usage);
             return Err(problem.into());
+        }
+        Ok(true)
+    }
+
+    /// Asks for a yes by having `word` typed. `about` says what will happen, in full sentences.
+    ///
+    /// # Errors
+    /// C0904 if there is no terminal to ask on and no `--yes`; C0905 if something else was typed. Nothing has been
+    /// changed in either case.
+    pub fn confirm(&self, about: &str, word: &str) -> Result<(), Failure> {
+        if !self.asks()? {
+            return Ok(());
         }
         match ask(about, word) {
             Ok(answer) if answer.trim() == word => Ok(()),

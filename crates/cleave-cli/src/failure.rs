@@ -1,6 +1,8 @@
 //! Why a verb failed: one or more problems.
 
+use crate::load;
 use cleave_api::{ExitCode, Problem, Severity};
+use cleave_engine::EngineError;
 
 /// The problems that ended a verb. Never empty.
 #[derive(Clone, Debug)]
@@ -32,5 +34,14 @@ impl Failure {
     pub fn all(problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "a failure has a reason");
         Self { problems }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Config { errors, .. } => load::failure(&errors),
+            other => other.problem().into(),
+        }
     }
 }

@@ -4,16 +4,23 @@
 //! reports for people; data goes to standard output and everything else to standard error.
 
 pub mod bug;
+pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod context;
 pub mod failure;
+pub mod files;
 pub mod interrupt;
 pub mod load;
+pub mod next;
 pub mod output;
 pub mod pages;
+pub mod plan_report;
 pub mod reference;
+pub mod rehearsal;
 pub mod render;
+pub mod switching;
+pub mod work;
 
 use clap::Parser as _;
 use cleave_api::{ExitCode, Problem};

@@ -25,11 +25,6 @@ impl Loaded {
     pub fn problem(&self, error: &ConfigError) -> Problem {
         problem(error, Source { file: &self.config.file, text: &self.text })
     }
-
-    /// All the errors of a later look at the configuration, such as [`cleave_config::match_tables`].
-    pub fn failure(&self, errors: &cleave_config::ConfigErrors) -> Failure {
-        Failure::all(errors.errors().iter().map(|error| self.problem(error)).collect())
-    }
 }
 
 /// Reads and checks the file.
@@ -46,6 +41,14 @@ pub fn read(path: &Path) -> Result<Loaded, Failure> {
             Err(Failure::all(errors.errors().iter().map(|error| problem(error, source)).collect()))
         }
     }
+}
+
+/// All the errors of a later look at a configuration that has been read, such as [`cleave_config::match_tables`].
+pub fn failure(errors: &cleave_config::ConfigErrors) -> Failure {
+    // Lines are shown as they stand in the file now: it was read a moment ago.
+    let text = std::fs::read_to_string(errors.file()).unwrap_or_default();
+    let source = Source { file: errors.file(), text: &text };
+    Failure::all(errors.errors().iter().map(|error| problem(error, source)).collect())
 }
 
 /// A configuration error as a problem, with the line it is about.

@@ -1,11 +1,12 @@
 //! Where everything that Cleave says goes: data to standard output, the rest to standard error.
 
-use crate::cli::{Color, Format, Globals};
+use crate::cli::{Color, DEFAULT_CONFIG, Format, Globals};
 use crate::failure::Failure;
 use crate::render::{self, Human, Narrator};
 use anstream::{AutoStream, ColorChoice};
 use cleave_api::{Event, EventLine, NextStep, Problem, Report};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Prints reports, problems and events in the chosen format. Clones share one terminal.
@@ -15,6 +16,8 @@ pub struct Output {
     quiet: bool,
     verbose: u8,
     color: ColorChoice,
+    /// `-C FILE`, if it is not the default: next commands must name it too.
+    config: Option<String>,
     narrator: Arc<Mutex<Narrator>>,
 }
 
@@ -38,6 +41,8 @@ impl Output {
             quiet: globals.quiet,
             verbose: globals.verbose,
             color,
+            config: (globals.config != Path::new(DEFAULT_CONFIG))
+                .then(|| globals.config.display().to_string()),
             narrator: Arc::new(Mutex::new(Narrator::new(bars))),
         }
     }
@@ -50,9 +55,14 @@ impl Output {
     /// C0903 if standard output cannot be written. A reader that closed the pipe early is no error.
     pub fn report<T: Report + Human>(
         &self,
-        output: cleave_api::Output<T>,
+        mut output: cleave_api::Output<T>,
         undo: Option<NextStep>,
     ) -> Result<(), Failure> {
+        output.next_steps.iter_mut().for_each(|step| self.name_config(step));
+        let undo = undo.map(|mut step| {
+            self.name_config(&mut step);
+            step
+        });
         self.with_narrator(Narrator::clear);
         match self.format {
             Format::Human => {
@@ -74,6 +84,17 @@ impl Output {
         }
     }
 
+    /// The same output with more or less said.
+    #[must_use]
+    pub fn with_verbose(&self, verbose: u8) -> Self {
+        Self { verbose: self.verbose.max(verbose), ..self.clone() }
+    }
+
+    /// True if standard output is one JSON document or JSON lines.
+    pub fn is_json(&self) -> bool {
+        self.format != Format::Human
+    }
+
     /// Prints text that is data by itself, such as SQL or a schema, whatever the format.
     pub fn data(&self, text: &str) -> Result<(), Failure> {
         self.with_narrator(Narrator::clear);
@@ -83,14 +104,17 @@ impl Output {
     /// Prints why a verb failed.
     pub fn failure(&self, failure: &Failure) {
         self.with_narrator(Narrator::clear);
+        let mut problems = failure.problems().to_vec();
+        problems
+            .iter_mut()
+            .filter_map(|problem| problem.next.as_mut())
+            .for_each(|step| self.name_config(step));
         if self.format == Format::Human {
-            let drawn: Vec<String> = failure.problems().iter().map(render::problem).collect();
+            let drawn: Vec<String> = problems.iter().map(render::problem).collect();
             self.write_err(&drawn.join("\n"));
-            let next: Vec<NextStep> = failure.problems().iter().filter_map(|p| p.next.clone()).collect();
+            let next: Vec<NextStep> = problems.iter().filter_map(|p| p.next.clone()).collect();
             self.write_err(&render::closing(&next, None));
-        } else if let Err(unwritable) =
-            self.document(&cleave_api::Output::failed(failure.problems().to_vec()))
-        {
+        } else if let Err(unwritable) = self.document(&cleave_api::Output::failed(problems)) {
             unwritable.problems().iter().for_each(|problem| self.problem_text(problem));
         }
     }
@@ -124,6 +148,15 @@ impl Output {
     pub fn note(&self, message: &str) {
         if !self.quiet {
             self.write_err(&format!("{message}\n"));
+        }
+    }
+
+    /// A next command must run as it stands: it names the configuration file that this one was given.
+    fn name_config(&self, step: &mut NextStep) {
+        let Some(config) = &self.config else { return };
+        let [program, verb, ..] = step.argv.as_slice() else { return };
+        if program == "cleave" && verb != "explain" && !step.argv.iter().any(|word| word == "-C") {
+            step.argv.extend(["-C".to_owned(), config.clone()]);
         }
     }
 

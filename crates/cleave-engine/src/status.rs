@@ -160,7 +160,6 @@ async fn stream(
         lag_bytes: lag,
         lag_ms: applied_ago_ms(target, &labels::stream(&row.service, direction)).await?,
         position: position.map(|position| Lsn(position.position.lsn.0).to_string()),
-        applied_transactions: 0,
     }))
 }
 

@@ -25,7 +25,6 @@ fn a_status_with_a_stream_and_a_copy() {
         lag_bytes: Some(1_200),
         lag_ms: Some(300),
         position: Some("16/B374D848".into()),
-        applied_transactions: 840,
     };
     let service = ServiceStatus {
         name: "films".into(),
@@ -61,14 +60,19 @@ fn a_plan_with_every_part() {
         service: "films".into(),
         source: "monolith".into(),
         home: "products/films".into(),
+        copy: Some("monolith/films_copy".into()),
+        bridge: "forward".into(),
+        owner: Some("films_svc".into()),
         fingerprint: "7f3a".into(),
         tables: vec![PlannedTable {
             name: "public.film".into(),
             target: "films.film".into(),
             rows: 1000,
             bytes: 450_560,
-            identity: "primary key (film_id)".into(),
+            identity: "key (film_id)".into(),
+            partition: false,
         }],
+        sequences: vec!["public.film_film_id_seq".into()],
         crossings: vec![Crossing {
             kind: CrossingKind::ForeignKey,
             object: "public.inventory.inventory_film_id_fkey".into(),
@@ -94,8 +98,7 @@ fn a_plan_with_every_part() {
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,
-        gates: vec![Gate { name: "slots".into(), holds: true, seen: "8 of 10 free, 2 needed".into() }],
-        refusals: vec![
+        findings: vec![
             Problem::error("C0204", "`public.log` has no key that identifies a row")
                 .about("public.log")
                 .hint("add a primary key"),

@@ -1,17 +1,28 @@
 //! `cleave apply`: prepare, copy, follow; never switch.
 
+use crate::change;
 use crate::cli::Rehearsal;
+use crate::commands::plan;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::work::{Work, settled};
+use crate::{next, plan_report};
+use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, ServiceState};
+use cleave_model::ServiceName;
+use cleave_plan::MovePlan;
+use std::path::Path;
 
 /// Prepare and fill the new home, and follow changes; never switch
 ///
 /// Makes schema, slot and publication, copies the rows and applies changes as they commit. If no engine runs, this
 /// command is the engine until it is stopped; run it again and it goes on where it was. Nothing that applications see
-/// changes before `cleave cutover`.
+/// changes before `cleave cutover`. A plan is carried out as it stands in its file, or refused with 7 if the databases
+/// have changed since.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// Apply these services, or the plan in this file; all services if none is named
+    /// Apply this service, or the plan in this file; may be left out where the configuration has one service
     #[arg(value_name = "SERVICE|PLAN")]
-    pub targets: Vec<String>,
+    pub target: Option<String>,
 
     /// Stop once this is reached, instead of following until stopped
     #[arg(long, value_enum, value_name = "STATE")]
@@ -27,4 +38,64 @@ pub struct ApplyArgs {
 pub enum Until {
     /// The rows are copied and changes are being applied; the slot keeps log on the source from then on
     Following,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let work = Work::begin(context)?;
+    let (service, saved) = chosen(&work, arguments.target.as_deref())?;
+    if arguments.rehearsal.dry_run {
+        return rehearse(&work, &service, saved, context).await;
+    }
+    let until = match arguments.until {
+        Some(Until::Following) => cleave_engine::Until::Following,
+        None => cleave_engine::Until::Stopped,
+    };
+    let ways = (&work.events, &work.cancelled);
+    let answer = cleave_engine::apply(&work.topology, &service, saved.map(Box::new), until, ways).await?;
+    settled(answer)?;
+    let report = change::report(&work, &service, "apply", work.done()).await?;
+    let undo = match report.state {
+        ServiceState::Switched | ServiceState::Completing | ServiceState::Done => None,
+        _ => Some(next::cancel(service.as_str())),
+    };
+    let steps = work.next(&service).await?;
+    context.output.report(Output::new(report).with_next(steps), undo)?;
+    Ok(if work.cancelled.is_cancelled() { ExitCode::Interrupted } else { ExitCode::Done })
+}
+
+/// A service by its name, or the plan in a file.
+fn chosen(work: &Work, target: Option<&str>) -> Result<(ServiceName, Option<MovePlan>), Failure> {
+    let Some(path) = target.filter(|name| work.loaded.config.service(name).is_none()) else {
+        return Ok((work.service(target)?.name.clone(), None));
+    };
+    if !Path::new(path).exists() && !path.contains(['/', '.']) {
+        return Ok((work.service(target)?.name.clone(), None));
+    }
+    let plan = plan::saved(Path::new(path))?;
+    Ok((work.service(Some(&plan.service))?.name.clone(), Some(plan)))
+}
+
+/// The plan that would be carried out, and whether it still fits.
+async fn rehearse(
+    work: &Work,
+    service: &ServiceName,
+    saved: Option<MovePlan>,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let fresh = cleave_engine::plan(&work.topology, service).await?;
+    if saved.is_some_and(|saved| saved != fresh) {
+        let again = NextStep::cleave(["plan", service.as_str()], "shows what it would be now", Risk::Read);
+        let problem = Problem::error("C0223", "the plan no longer fits the databases or cleave.toml");
+        return Err(problem.next(again).exit(ExitCode::Drift).into());
+    }
+    let refused = fresh.is_refused();
+    let report = plan_report::report(&fresh, &work.loaded.config.limits);
+    let next = if refused {
+        NextStep::cleave(["plan", service.as_str()], "once what was found is mended", Risk::Read)
+    } else {
+        NextStep::cleave(["apply", service.as_str()], "does it", Risk::Reversible)
+    };
+    context.output.report(Output::new(vec![report]).with_next([next]), None)?;
+    Ok(if refused { ExitCode::Refused } else { ExitCode::Done })
 }

@@ -1,6 +1,13 @@
 //! `cleave complete`: the only step that cannot be undone.
 
+use crate::change::Change;
 use crate::cli::Rehearsal;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::rehearsal;
+use crate::work::Work;
+use cleave_api::ExitCode;
+use cleave_engine::Verb;
 
 /// Finish a move: remove the way back
 ///
@@ -8,11 +15,24 @@ use crate::cli::Rehearsal;
 /// and origins that nothing needs any more. This is the only step that cannot be undone: look at it with --dry-run first.
 #[derive(Debug, clap::Args)]
 pub struct CompleteArgs {
-    /// The service
+    /// The service; may be left out where the file has one
     #[arg(value_name = "SERVICE")]
-    pub service: String,
+    pub service: Option<String>,
 
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: CompleteArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let work = Work::begin(context)?;
+    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let dry_run = arguments.rehearsal.dry_run;
+    let about = format!(
+        "The way back of {service} is removed: slots, publications, what leads back. This cannot be undone."
+    );
+    let change =
+        Change { verb: "complete", service, rehearsal: rehearsal::complete, ask: Some(about), undo: None };
+    change.run(Verb::Complete, dry_run, &work, context).await
 }

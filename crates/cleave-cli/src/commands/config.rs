@@ -35,7 +35,8 @@ pub async fn run(command: ConfigCommand, context: &Context) -> Result<ExitCode, 
     Ok(ExitCode::Done)
 }
 
-fn report(loaded: &Loaded) -> ConfigReport {
+/// What a configuration file says.
+pub fn report(loaded: &Loaded) -> ConfigReport {
     let services = loaded.config.services.iter().map(|service| ConfiguredService {
         name: service.name.to_string(),
         from: service.from.to_string(),

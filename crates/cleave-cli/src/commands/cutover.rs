@@ -1,6 +1,10 @@
 //! `cleave cutover`: the switch to the new home.
 
 use crate::cli::Rehearsal;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::switching;
+use cleave_api::{ExitCode, SwitchDirection};
 
 /// Switch a service's home: writes go to the new database from then on
 ///
@@ -9,11 +13,17 @@ use crate::cli::Rehearsal;
 /// before `cleave complete`.
 #[derive(Debug, clap::Args)]
 pub struct CutoverArgs {
-    /// The service
+    /// The service; may be left out where the file has one
     #[arg(value_name = "SERVICE")]
-    pub service: String,
+    pub service: Option<String>,
 
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: CutoverArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let service = arguments.service.as_deref();
+    switching::run(SwitchDirection::Cutover, service, arguments.rehearsal.dry_run, context).await
 }

@@ -22,9 +22,37 @@ use crate::context::Context;
 use crate::failure::Failure;
 use cleave_api::ExitCode;
 
-/// The verbs.
+/// The verbs, in the order of a first move.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Init(init::InitArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Doctor(doctor::DoctorArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Plan(plan::PlanArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Apply(apply::ApplyArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Run(run::RunArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Status(status::StatusArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    History(history::HistoryArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Verify(verify::VerifyArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Cutover(cutover::CutoverArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Rollback(rollback::RollbackArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Complete(complete::CompleteArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Cancel(cancel::CancelArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Pause(pause::PauseArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Resume(resume::ResumeArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -34,9 +62,24 @@ pub enum Command {
 
 /// Runs a verb, shows why it failed if it did, and returns the exit code.
 pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
+    // Verbs hold whole moves in their futures: boxed, they do not all take the room of the largest.
     let result: Result<ExitCode, Failure> = match command {
-        Command::Config(command) => config::run(command, context).await,
-        Command::Explain(arguments) => explain::run(arguments, context).await,
+        Command::Init(arguments) => Box::pin(init::run(arguments, context)).await,
+        Command::Doctor(arguments) => Box::pin(doctor::run(arguments, context)).await,
+        Command::Plan(arguments) => Box::pin(plan::run(arguments, context)).await,
+        Command::Apply(arguments) => Box::pin(apply::run(arguments, context)).await,
+        Command::Run(arguments) => Box::pin(run::run(arguments, context)).await,
+        Command::Status(arguments) => Box::pin(status::run(arguments, context)).await,
+        Command::History(arguments) => Box::pin(history::run(arguments, context)).await,
+        Command::Verify(arguments) => Box::pin(verify::run(arguments, context)).await,
+        Command::Cutover(arguments) => Box::pin(cutover::run(arguments, context)).await,
+        Command::Rollback(arguments) => Box::pin(rollback::run(arguments, context)).await,
+        Command::Complete(arguments) => Box::pin(complete::run(arguments, context)).await,
+        Command::Cancel(arguments) => Box::pin(cancel::run(arguments, context)).await,
+        Command::Pause(arguments) => Box::pin(pause::run(arguments, context)).await,
+        Command::Resume(arguments) => Box::pin(resume::run(arguments, context)).await,
+        Command::Config(arguments) => Box::pin(config::run(arguments, context)).await,
+        Command::Explain(arguments) => Box::pin(explain::run(arguments, context)).await,
     };
     result.unwrap_or_else(|failure| {
         context.output.failure(&failure);

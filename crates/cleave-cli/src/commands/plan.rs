@@ -1,10 +1,20 @@
 //! `cleave plan`: everything a move will do, before the first byte.
 
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::files;
+use crate::plan_report;
+use crate::work::Work;
+use cleave_api::{ExitCode, NextStep, Output, PlanReport, Problem, Risk, ServiceState};
+use cleave_model::ServiceName;
+use cleave_plan::{MovePlan, Weight};
+use std::path::Path;
+
 /// Show what a move will do, and why it could not be done
 ///
 /// Compares cleave.toml with the databases: tables and sizes, what crosses the boundary, missing roles, steps, locks,
-/// the expected write pause. Changes nothing. A plan written with -o is what `apply` then carries out, or refuses once
-/// the databases differ from it.
+/// how long writers may wait at the switch. Changes nothing. A plan written with -o is what `apply` then carries out,
+/// or refuses once the databases differ from it. Exits with 4 if something stands against the move.
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
     /// Plan these services only
@@ -26,4 +36,109 @@ pub struct PlanArgs {
     /// Exit with 3 if there is something to do
     #[arg(long)]
     pub detailed_exit_code: bool,
+}
+
+/// A service's plan and what follows it.
+struct Planned {
+    plan: Option<MovePlan>,
+    next: Vec<NextStep>,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let work = Work::begin(context)?;
+    let services = work.services(&arguments.services)?;
+    if arguments.output.is_some() && services.len() > 1 {
+        let problem = Problem::error("C0908", "a plan file holds the plan of one service, and none is named");
+        return Err(problem.exit(ExitCode::Usage).into());
+    }
+    let (mut plans, mut steps) = (Vec::new(), Vec::new());
+    for service in &services {
+        let Planned { plan: planned, next } = plan(&work, service, context).await?;
+        plans.extend(planned);
+        steps.extend(next);
+    }
+    let possible = plans.iter().all(|plan| !plan.is_refused());
+    if let (Some(path), [plan], true) = (&arguments.output, plans.as_slice(), possible) {
+        save(path, plan)?;
+        let saved = apply(&path.display().to_string());
+        steps
+            .iter_mut()
+            .filter(|step| **step == apply(&plan.service))
+            .for_each(|step| step.clone_from(&saved));
+    }
+    if arguments.sql {
+        let texts: Vec<String> = plans.iter().map(plan_report::sql).collect();
+        context.output.data(&texts.join("\n"))?;
+    } else {
+        let limits = &work.loaded.config.limits;
+        let reports: Vec<PlanReport> = plans.iter().map(|plan| plan_report::report(plan, limits)).collect();
+        let output = if arguments.full { context.output.with_verbose(1) } else { context.output.clone() };
+        output.report(Output::new(reports).with_next(steps), None)?;
+    }
+    Ok(match plans.as_slice() {
+        _ if !possible => ExitCode::Refused,
+        [] => ExitCode::Done,
+        _ if arguments.detailed_exit_code => ExitCode::Changes,
+        _ => ExitCode::Done,
+    })
+}
+
+/// The plan of a service; what to do next instead once its move is complete.
+async fn plan(work: &Work, service: &ServiceName, context: &Context) -> Result<Planned, Failure> {
+    let status = work.status(service).await?;
+    match status.state {
+        ServiceState::Planned => {}
+        ServiceState::Done => {
+            context.output.note(&format!("service {service} is at home in {}: nothing to do", status.wanted));
+            return Ok(Planned { plan: None, next: work.next(service).await? });
+        }
+        state => {
+            let state = state.as_str();
+            context
+                .output
+                .note(&format!("service {service} is {state}: this is the plan that its move runs"));
+        }
+    }
+    let plan = cleave_engine::plan(&work.topology, service).await?;
+    let refusal = plan.findings.iter().find(|finding| finding.weight == Weight::Refusal);
+    let next = match (refusal, status.state) {
+        (Some(refusal), _) => {
+            let why = format!("why, with an example and the fix; then `cleave plan {service}` again");
+            vec![NextStep::cleave(["explain", &refusal.code], why, Risk::Read)]
+        }
+        (None, ServiceState::Planned) => vec![apply(service.as_str())],
+        (None, _) => work.next(service).await?,
+    };
+    Ok(Planned { plan: Some(plan), next })
+}
+
+fn apply(what: &str) -> NextStep {
+    let why = "prepares and fills the new home; applications notice nothing";
+    NextStep::cleave(["apply", what], why, Risk::Reversible)
+}
+
+fn save(path: &Path, plan: &MovePlan) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(plan).map_err(|error| files::unwritable(path, &error))?;
+    files::write(path, &(text + "\n"))
+}
+
+/// Reads a plan that [`save`] has written.
+///
+/// # Errors
+/// C0911 if the file cannot be read, is no plan, or is one of another version.
+pub fn saved(path: &Path) -> Result<MovePlan, Failure> {
+    let unreadable = |error: Option<&dyn std::error::Error>| -> Failure {
+        Problem::error("C0911", format!("{} cannot be read as a plan", path.display()))
+            .caused_by(error)
+            .hint("`cleave plan SERVICE -o FILE` writes one")
+            .exit(ExitCode::Usage)
+            .into()
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(Some(&error)))?;
+    let plan: MovePlan = serde_json::from_str(&text).map_err(|error| unreadable(Some(&error)))?;
+    if plan.version != cleave_plan::PLAN_VERSION {
+        return Err(unreadable(None));
+    }
+    Ok(plan)
 }

@@ -1,6 +1,10 @@
 //! `cleave rollback`: the switch back.
 
 use crate::cli::Rehearsal;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::switching;
+use cleave_api::{ExitCode, SwitchDirection};
 
 /// Switch a service back to its old home, with every change made since
 ///
@@ -8,11 +12,17 @@ use crate::cli::Rehearsal;
 /// number of times until `cleave complete`.
 #[derive(Debug, clap::Args)]
 pub struct RollbackArgs {
-    /// The service
+    /// The service; may be left out where the file has one
     #[arg(value_name = "SERVICE")]
-    pub service: String,
+    pub service: Option<String>,
 
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: RollbackArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let service = arguments.service.as_deref();
+    switching::run(SwitchDirection::Rollback, service, arguments.rehearsal.dry_run, context).await
 }

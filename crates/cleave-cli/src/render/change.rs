@@ -8,14 +8,15 @@ impl Human for ChangeReport {
     fn human(&self, _verbose: u8) -> String {
         let would = if self.dry_run { ", rehearsed: nothing was changed" } else { "" };
         let mut text = format!(
-            "{}  {} by {}{would}; home {}, epoch {}\n",
+            "{}  {} after {}{would}; home {}, epoch {}\n",
             paint(BOLD, &self.service),
             self.state.as_str(),
             self.verb,
             self.home,
             self.epoch
         );
-        for line in &self.done {
+        // What was done has been told step by step; what would be done is only here.
+        for line in self.done.iter().filter(|_| self.dry_run) {
             text.push_str(&format!("  {line}\n"));
         }
         text

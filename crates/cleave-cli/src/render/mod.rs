@@ -21,7 +21,7 @@ pub use narrator::Narrator;
 
 use cleave_api::{NextStep, Problem, Severity, SourceSpan};
 use std::fmt::Write as _;
-use style::{BAD, BOLD, GOOD, HINT, WARN, paint};
+use style::{BAD, BOLD, HINT, WARN, paint};
 
 /// A report that people can read.
 pub trait Human {
@@ -74,7 +74,8 @@ pub fn closing(next: &[NextStep], undo: Option<&NextStep>) -> String {
     let steps = undo.map(|step| ("Undo", step)).into_iter().chain(next.iter().map(|step| ("Next", step)));
     let mut lines: Vec<[String; 3]> = Vec::new();
     for (word, step) in steps {
-        lines.push([paint(HINT, word), paint(BOLD, &step.command()), step.reason.clone()]);
+        let command = if step.argv.is_empty() { String::new() } else { paint(BOLD, &step.command()) };
+        lines.push([paint(HINT, word), command, step.reason.clone()]);
     }
     table::columns(&lines)
 }
@@ -91,8 +92,4 @@ fn severity(severity: Severity) -> (anstyle::Style, &'static str) {
 fn counted(count: u64, one: &str, many: &str) -> String {
     let noun = if count == 1 { one } else { many };
     format!("{} {noun}", cleave_model::format_count(count))
-}
-
-fn yes(holds: bool) -> String {
-    if holds { paint(GOOD, "ok") } else { paint(BAD, "refused") }
 }

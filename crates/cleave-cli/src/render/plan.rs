@@ -1,13 +1,13 @@
 //! `cleave plan`.
 
 use super::style::{BAD, BOLD, DIM, GOOD, paint};
-use super::{Human, counted, problem, table, yes};
-use cleave_api::PlanReport;
+use super::{Human, counted, problem, table};
+use cleave_api::{ChangeSide, LockUse, PlanReport, PlannedTable, Severity};
 use cleave_model::{format_bytes, format_count, format_duration_ms};
 use std::fmt::Write as _;
 
 impl Human for PlanReport {
-    /// Short by default; with `-v` every step and lock, too.
+    /// What a careful reader needs; with `-v` also every partition, every lock's relation and the notes.
     fn human(&self, verbose: u8) -> String {
         let mut text = format!(
             "{}  {} to {}  {}\n",
@@ -16,19 +16,17 @@ impl Human for PlanReport {
             self.home,
             paint(DIM, &format!("plan {}", self.fingerprint))
         );
-        section("Tables", &table_rows(self), &mut text);
-        section("Crosses the boundary", &crossing_rows(self), &mut text);
-        section("Missing roles", &role_rows(self), &mut text);
-        if verbose > 0 {
-            section("Steps", &step_rows(self), &mut text);
-            section("Locks", &lock_rows(self), &mut text);
-        }
-        section("Gates", &gate_rows(self), &mut text);
-        text.push('\n');
-        for refusal in &self.refusals {
-            text.push_str(&problem(refusal));
-        }
-        text.push_str(&summary(self));
+        text.push_str(&table::indented(&wishes(self)));
+        section("Tables", &table::indented(&table_rows(self, verbose > 0)), &mut text);
+        section("Crosses the boundary", &crossings(self), &mut text);
+        section(&step_title(self), &table::indented(&step_rows(self)), &mut text);
+        section("Locks", &table::indented(&lock_rows(self, verbose > 0)), &mut text);
+        section("At the switch", &table::indented(&switch_rows(self)), &mut text);
+        section("Missing roles", &roles(self), &mut text);
+        let shown = |severity| severity != Severity::Note || verbose > 0;
+        let findings = self.findings.iter().filter(|finding| shown(finding.severity));
+        section("Findings", &findings.map(problem).collect::<String>(), &mut text);
+        text.push_str(&summary(self, verbose > 0));
         text
     }
 }
@@ -40,75 +38,158 @@ impl Human for Vec<PlanReport> {
     }
 }
 
-fn section<const N: usize>(title: &str, rows: &[[String; N]], text: &mut String) {
-    if !rows.is_empty() {
+fn section(title: &str, lines: &str, text: &mut String) {
+    if !lines.is_empty() {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n{title}\n{}", table::indented(rows));
+        let _ = write!(text, "\n{}\n{lines}", paint(BOLD, title));
     }
 }
 
-fn table_rows(plan: &PlanReport) -> Vec<[String; 5]> {
-    let row = |table: &cleave_api::PlannedTable| {
+fn wishes(plan: &PlanReport) -> Vec<[String; 2]> {
+    let names = match plan.bridge.as_str() {
+        "forward" => "lead to the new home for reads and writes",
+        "local" => "lead to the copy for reads and to the new home for writes",
+        _ => "lead to the copy for reads; writes to them fail",
+    };
+    let copy = match &plan.copy {
+        Some(copy) => format!("stays in {copy}, read-only and current"),
+        None => "none: the old tables are dropped at the end".to_owned(),
+    };
+    let owner = plan.owner.clone().unwrap_or_else(|| "the role that Cleave connects as".to_owned());
+    let row = |name: &str, value: String| [name.to_owned(), value];
+    vec![
+        row("old names", format!("{names} (bridge {})", plan.bridge)),
+        row("copy", copy),
+        row("new owner", owner),
+    ]
+}
+
+fn table_rows(plan: &PlanReport, full: bool) -> Vec<[String; 5]> {
+    let shown: Vec<&PlannedTable> = plan.tables.iter().filter(|table| full || !table.partition).collect();
+    let row = |(at, table): (usize, &PlannedTable)| {
+        let partitions = if full { &[] } else { partitions(plan, &shown, at) };
+        let sum = |of: fn(&PlannedTable) -> u64| of(table) + partitions.iter().map(of).sum::<u64>();
+        let identity = match partitions.len() {
+            0 => table.identity.clone(),
+            count => format!("in {}", counted(count as u64, "partition", "partitions")),
+        };
         [
             table.name.clone(),
             format!("to {}", table.target),
-            format_bytes(table.bytes),
-            format!("{} rows", format_count(table.rows)),
-            table.identity.clone(),
+            format_bytes(sum(|table| table.bytes)),
+            format!("about {}", counted(sum(|table| table.rows), "row", "rows")),
+            identity,
         ]
     };
-    plan.tables.iter().map(row).collect()
+    shown.iter().copied().enumerate().map(row).collect()
 }
 
-fn crossing_rows(plan: &PlanReport) -> Vec<[String; 3]> {
-    let row = |crossing: &cleave_api::Crossing| {
-        [crossing.kind.as_str().to_owned(), crossing.object.clone(), crossing.fate.clone()]
-    };
-    plan.crossings.iter().map(row).collect()
+/// The partitions of a shown table: they follow it.
+fn partitions<'p>(plan: &'p PlanReport, shown: &[&PlannedTable], at: usize) -> &'p [PlannedTable] {
+    let place = |table: &PlannedTable| plan.tables.iter().position(|other| other.name == table.name);
+    let begin = place(shown[at]).map_or(plan.tables.len(), |begin| begin + 1);
+    let after = &plan.tables[begin..];
+    &after[..after.iter().take_while(|table| table.partition).count()]
 }
 
-fn role_rows(plan: &PlanReport) -> Vec<[String; 3]> {
-    let row = |role: &cleave_api::MissingRole| {
-        [format!("{} on {}", role.role, role.database), role.reason.clone(), format!("{};", role.sql)]
-    };
-    plan.missing_roles.iter().map(row).collect()
+/// Two lines each: what it is, and what becomes of it.
+fn crossings(plan: &PlanReport) -> String {
+    let width = plan.crossings.iter().map(|crossing| crossing.kind.as_str().len()).max().unwrap_or(0);
+    let lines = plan.crossings.iter().map(|crossing| {
+        let (kind, object, fate) = (crossing.kind.as_str(), &crossing.object, &crossing.fate);
+        format!("  {kind:width$}  {object}\n  {:width$}  {}\n", "", paint(DIM, fate))
+    });
+    lines.collect()
+}
+
+fn step_title(plan: &PlanReport) -> String {
+    let filling = plan.steps.iter().take_while(|step| step.name != "verify").count();
+    format!("Steps (1 to {filling} by `cleave apply`, then a command each)")
 }
 
 fn step_rows(plan: &PlanReport) -> Vec<[String; 4]> {
+    let databases = |side| match side {
+        ChangeSide::Source => plan.source.clone(),
+        ChangeSide::Target => plan.home.split('/').next().unwrap_or_default().to_owned(),
+        ChangeSide::Both => "both".to_owned(),
+    };
     let numbered = plan.steps.iter().enumerate();
     numbered
         .map(|(at, step)| {
-            [format!("{}", at + 1), step.name.clone(), step.side.as_str().to_owned(), step.summary.clone()]
+            [format!("{:>2}", at + 1), step.name.clone(), databases(step.side), step.summary.clone()]
         })
         .collect()
 }
 
-fn lock_rows(plan: &PlanReport) -> Vec<[String; 4]> {
-    let row = |lock: &cleave_api::LockUse| {
-        [lock.step.clone(), lock.database.clone(), lock.object.clone(), lock.mode.clone()]
+/// A line per step, database and mode; in full, a line per relation.
+fn lock_rows(plan: &PlanReport, full: bool) -> Vec<[String; 4]> {
+    let same = |a: &LockUse, b: &LockUse| {
+        !full && (&a.step, &a.database, &a.mode) == (&b.step, &b.database, &b.mode)
     };
-    plan.locks.iter().map(row).collect()
+    let groups = plan.locks.chunk_by(same);
+    groups
+        .map(|group| {
+            let names: Vec<&str> = group.iter().take(2).map(|lock| lock.object.as_str()).collect();
+            let more = group.len() - names.len();
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let first = &group[0];
+            let (step, database, mode) = (first.step.clone(), first.database.clone(), first.mode.clone());
+            [step, database, mode, names.join(", ") + &rest]
+        })
+        .collect()
 }
 
-fn gate_rows(plan: &PlanReport) -> Vec<[String; 3]> {
-    let row = |gate: &cleave_api::Gate| [yes(gate.holds), gate.name.clone(), gate.seen.clone()];
-    plan.gates.iter().map(row).collect()
-}
-
-fn summary(plan: &PlanReport) -> String {
-    let bytes = plan.tables.iter().map(|table| table.bytes).sum();
-    let tables = counted(plan.tables.len() as u64, "table", "tables");
-    let steps = counted(plan.steps.len() as u64, "step", "steps");
-    let locks = counted(plan.locks.len() as u64, "lock", "locks");
+fn switch_rows(plan: &PlanReport) -> Vec<[String; 2]> {
     let limit = format_duration_ms(plan.write_pause_ms);
-    let pause = match plan.expected_pause_ms {
-        Some(expected) => format!("writes pause for about {} of {limit}", format_duration_ms(expected)),
-        None => format!("writes pause for at most {limit}"),
+    let expected = match plan.expected_pause_ms {
+        Some(expected) => format!("about {}, at most {limit}", format_duration_ms(expected)),
+        None => format!("at most {limit} (write_pause); none fails"),
     };
-    let closed = plan.gates.iter().filter(|gate| !gate.holds).count() + plan.refusals.len();
-    let verdict = match closed {
+    let row = |name: &str, value: String| [name.to_owned(), value];
+    let service = &plan.service;
+    vec![
+        row("writers wait", expected),
+        row("if that is not enough", format!("the cutover undoes itself; {} stays the home", plan.source)),
+        row(
+            "the way back",
+            format!(
+                "`cleave cancel {service}` before the cutover, `cleave rollback {service}` after it, until complete"
+            ),
+        ),
+    ]
+}
+
+fn roles(plan: &PlanReport) -> String {
+    let rows: Vec<[String; 2]> = plan
+        .missing_roles
+        .iter()
+        .map(|role| {
+            [format!("{};", role.sql), paint(DIM, &format!("-- in {}: {}", role.database, role.reason))]
+        })
+        .collect();
+    table::indented(&rows)
+}
+
+fn summary(plan: &PlanReport, full: bool) -> String {
+    let bytes = plan.tables.iter().map(|table| table.bytes).sum();
+    let rows = plan.tables.iter().map(|table| table.rows).sum();
+    let roots = plan.tables.iter().filter(|table| !table.partition).count() as u64;
+    let count = |severity| plan.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    let (errors, warnings, notes) = (count(Severity::Error), count(Severity::Warning), count(Severity::Note));
+    let hidden = if notes > 0 && !full { " (shown by --full)" } else { "" };
+    let verdict = match errors {
         0 => paint(GOOD, "can be applied"),
-        count => paint(BAD, &format!("cannot be applied: {}", counted(count as u64, "reason", "reasons"))),
+        _ => paint(BAD, "cannot be applied"),
     };
-    format!("{tables}, {} to copy, {steps}, {locks}; {pause}\n{verdict}\n", format_bytes(bytes))
+    format!(
+        "\n{} to move, {}, about {} rows, {}; {} across the boundary\n{verdict}: {}, {}, {}{hidden}\n",
+        counted(roots, "table", "tables"),
+        format_bytes(bytes),
+        format_count(rows),
+        counted(plan.sequences.len() as u64, "sequence", "sequences"),
+        counted(plan.crossings.len() as u64, "object", "objects"),
+        counted(errors, "error", "errors"),
+        counted(warnings, "warning", "warnings"),
+        counted(notes, "note", "notes"),
+    )
 }

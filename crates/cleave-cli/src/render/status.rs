@@ -83,7 +83,6 @@ fn stream_row(stream: &StreamStatus) -> [String; 3] {
     let mut words = Vec::new();
     words.extend(stream.lag_ms.map(|lag| format!("{} behind", format_duration_ms(lag))));
     words.extend(stream.lag_bytes.map(|lag| format!("{} of log to read", format_bytes(lag))));
-    words.push(format!("{} transactions applied", format_count(stream.applied_transactions)));
     words.extend(stream.retained_bytes.map(|kept| format!("slot keeps {}", format_bytes(kept))));
     match stream.wal_status {
         WalStatus::Lost => words.push(paint(BAD, "slot lost")),

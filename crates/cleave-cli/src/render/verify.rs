@@ -5,6 +5,9 @@ use super::{Human, counted, table};
 use cleave_api::{Difference, TableVerdict, VerificationState, VerifyReport};
 use cleave_model::{format_count, format_duration_ms};
 
+/// Differences drawn for people.
+const DIFFERENCES_MAX: usize = 20;
+
 impl Human for VerifyReport {
     fn human(&self, _verbose: u8) -> String {
         let style = match self.state {
@@ -22,11 +25,12 @@ impl Human for VerifyReport {
         text.push_str(&table::indented(&self.tables.iter().map(table_row).collect::<Vec<_>>()));
         if !self.differences.is_empty() {
             text.push('\n');
-            text.push_str(&table::columns(&self.differences.iter().map(difference_row).collect::<Vec<_>>()));
+            let drawn: Vec<_> = self.differences.iter().take(DIFFERENCES_MAX).map(difference_row).collect();
+            text.push_str(&table::columns(&drawn));
             let all: u64 = self.tables.iter().map(|table| table.differences).sum();
-            let shown = self.differences.len() as u64;
+            let shown = drawn.len() as u64;
             if all > shown {
-                text.push_str(&format!("and {} more\n", format_count(all - shown)));
+                text.push_str(&format!("and {} more (-o FILE writes them all)\n", format_count(all - shown)));
             }
         }
         text

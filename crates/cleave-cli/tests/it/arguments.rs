@@ -47,8 +47,14 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     assert!(!parses::<apply::ApplyArgs>(&["--until", "switched"]));
     assert!(parses::<run::RunArgs>(&[]) && parses::<history::HistoryArgs>(&[]));
     assert!(parses::<status::StatusArgs>(&["--watch"]));
-    assert!(parses::<verify::VerifyArgs>(&["films"]) && !parses::<verify::VerifyArgs>(&[]));
-    assert!(parses::<cutover::CutoverArgs>(&["films", "--dry-run"]) && !parses::<cutover::CutoverArgs>(&[]));
+    assert!(
+        parses::<verify::VerifyArgs>(&["films", "-o", "differences.jsonl"])
+            && parses::<verify::VerifyArgs>(&[])
+    );
+    assert!(
+        parses::<cutover::CutoverArgs>(&["films", "--dry-run"])
+            && !parses::<cutover::CutoverArgs>(&["a", "b"])
+    );
     assert!(parses::<rollback::RollbackArgs>(&["films"]) && parses::<complete::CompleteArgs>(&["films"]));
     assert!(parses::<cancel::CancelArgs>(&["films"]) && parses::<pause::PauseArgs>(&["films"]));
     assert!(parses::<resume::ResumeArgs>(&["films"]));

@@ -22,7 +22,6 @@ fn a_status_shows_copy_streams_and_verification() {
         lag_bytes: Some(1_200_000),
         lag_ms: Some(300),
         position: Some("16/B374D848".into()),
-        applied_transactions: 8_400,
     };
     let following = ServiceStatus {
         name: "films".into(),
@@ -68,14 +67,19 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
         service: "films".into(),
         source: "monolith".into(),
         home: "products/films".into(),
+        copy: Some("monolith/films_copy".into()),
+        bridge: "forward".into(),
+        owner: Some("films_svc".into()),
         fingerprint: "7f3a".into(),
         tables: vec![PlannedTable {
             name: "public.film".into(),
             target: "films.film".into(),
             rows: 52_000_000,
             bytes: 31_000_000_000,
-            identity: "primary key (film_id)".into(),
+            identity: "key (film_id)".into(),
+            partition: false,
         }],
+        sequences: vec!["public.film_film_id_seq".into()],
         crossings: vec![Crossing {
             kind: CrossingKind::ForeignKey,
             object: "public.inventory.inventory_film_id_fkey".into(),
@@ -101,8 +105,7 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,
-        gates: vec![Gate { name: "slots".into(), holds: true, seen: "8 of 10 free, 2 needed".into() }],
-        refusals: vec![Problem::error("C0204", "`public.log` has no key").hint("add a primary key")],
+        findings: vec![Problem::error("C0204", "`public.log` has no key").hint("add a primary key")],
     };
     insta::assert_snapshot!(check(&plan));
 }
@@ -203,15 +206,15 @@ fn a_proof_is_a_short_table() {
 }
 
 #[test]
-fn a_change_says_what_was_done() {
+fn a_rehearsed_change_says_what_would_be_done() {
     let report = ChangeReport {
         service: "films".into(),
         verb: "complete".into(),
-        dry_run: false,
-        state: ServiceState::Done,
+        dry_run: true,
+        state: ServiceState::Switched,
         home: "products".into(),
         epoch: 1,
-        done: vec!["dropped slot cleave_films_back_1".into()],
+        done: vec!["drops slot cleave_films_forward_1".into()],
     };
     insta::assert_snapshot!(check(&report));
 }

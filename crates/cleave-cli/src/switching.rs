@@ -1,0 +1,85 @@
+//! `cutover` and `rollback`: gates first, then a yes, then the switch.
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::next;
+use crate::work::{Work, unknown_answer};
+use cleave_api::{CutoverOutcome, CutoverReport, ExitCode, NextStep, Output, Risk, SwitchDirection};
+use cleave_config::Service;
+use cleave_engine::{Answer, Verb};
+use cleave_model::{ServiceName, format_duration_ms};
+
+/// Switches a service's home, or checks only whether it could be switched.
+///
+/// # Errors
+/// A gate that refuses, no yes, and what the engine says.
+pub async fn run(
+    direction: SwitchDirection,
+    service: Option<&str>,
+    dry_run: bool,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    let work = Work::begin(context)?;
+    let service = work.service(service)?;
+    let name = &service.name;
+    // Nobody is asked for a yes to what a gate refuses.
+    if !dry_run && context.asks()? {
+        switch(&work, name, direction, true).await?;
+        context.confirm(&about(&work, service, direction), name.as_str())?;
+    }
+    let report = switch(&work, name, direction, dry_run).await?;
+    let exit = cleave_engine::exit_of_switch(report.outcome);
+    let switched = report.outcome == CutoverOutcome::Switched;
+    let steps = match report.outcome {
+        CutoverOutcome::Rehearsed => vec![again(name, direction, "does it")],
+        CutoverOutcome::Aborted => vec![again(name, direction, "tries it again")],
+        CutoverOutcome::Switched | CutoverOutcome::Refused => work.next(name).await?,
+    };
+    let undo = switched.then(|| match direction {
+        SwitchDirection::Cutover => next::rollback(name.as_str()),
+        SwitchDirection::Rollback => {
+            again(name, SwitchDirection::Cutover, "switches again, while a clean verification is fresh")
+        }
+    });
+    context.output.report(Output::new(report).with_next(steps), undo)?;
+    Ok(exit)
+}
+
+async fn switch(
+    work: &Work,
+    service: &ServiceName,
+    direction: SwitchDirection,
+    dry_run: bool,
+) -> Result<CutoverReport, Failure> {
+    let verb = match direction {
+        SwitchDirection::Cutover => Verb::Cutover { dry_run },
+        SwitchDirection::Rollback => Verb::Rollback { dry_run },
+    };
+    match work.execute(service, verb).await? {
+        Answer::Switch(report) => Ok(report),
+        _ => Err(unknown_answer().into()),
+    }
+}
+
+fn again(service: &ServiceName, direction: SwitchDirection, why: &str) -> NextStep {
+    let verb = match direction {
+        SwitchDirection::Cutover => "cutover",
+        SwitchDirection::Rollback => "rollback",
+    };
+    NextStep::cleave([verb, service.as_str()], why, Risk::Reversible)
+}
+
+fn about(work: &Work, service: &Service, direction: SwitchDirection) -> String {
+    let pause = work.loaded.config.limits.write_pause.as_millis();
+    let pause = format_duration_ms(u64::try_from(pause).unwrap_or(u64::MAX));
+    let (old, new) = (service.from.as_str(), service.home.value.database.as_str());
+    let (now, then) = match direction {
+        SwitchDirection::Cutover => (old, new),
+        SwitchDirection::Rollback => (new, old),
+    };
+    format!(
+        "Every gate holds. Writes to {} pause for at most {pause} and then go to {then}. If that is not enough, they go \
+         on at {now} and nothing has moved.",
+        service.name
+    )
+}
