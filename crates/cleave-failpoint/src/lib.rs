@@ -5,7 +5,7 @@
 //!
 //! - from outside by the variable `CLEAVE_FAILPOINTS`, read once: `cutover.marker.after=exit; apply.batch=3*error`
 //!   (see [`Trigger`] for the actions);
-//! - from inside the process by [`set`], until its guard is dropped.
+//! - from inside the process by [`set`], or for one thread by [`set_here`], until the guard is dropped.
 //!
 //! With `CLEAVE_FAILPOINTS_LOG=FILE` every point that is passed appends its name to the file as a line, before it acts:
 //! a clean run discovers the places where the next runs are to be killed.
@@ -16,7 +16,7 @@ mod registry;
 mod trigger;
 
 #[cfg(debug_assertions)]
-pub use registry::{Armed, hits, set};
+pub use registry::{Armed, ArmedHere, hits, set, set_here};
 #[cfg(debug_assertions)]
 pub use trigger::{Action, MalformedTrigger, Trigger};
 

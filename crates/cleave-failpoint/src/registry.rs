@@ -1,8 +1,10 @@
 //! The process's points: what they are told to do, how often each was passed.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,15 @@ struct Told {
     passed: u64,
     /// Which call of [`set`] told it, so that an old guard does not clear a newer one's.
     ticket: u64,
+}
+
+impl Told {
+    /// Counts the passing; what is to be done, if it is the one.
+    fn pass(&mut self) -> Option<Action> {
+        self.passed += 1;
+        let now = self.trigger.only_at.is_none_or(|count| count == self.passed);
+        now.then(|| self.trigger.action.clone())
+    }
 }
 
 struct Registry {
@@ -71,6 +82,33 @@ pub fn set(name: impl Into<String>, trigger: impl Into<Trigger>) -> Armed {
     let ticket = registry.tickets;
     registry.told.insert(name.clone(), Told { trigger, passed: 0, ticket });
     Armed { name, ticket }
+}
+
+thread_local! {
+    static HERE: RefCell<HashMap<String, Told>> = RefCell::new(HashMap::new());
+}
+
+/// Keeps a point told on its thread; dropping it lets the point pass again.
+#[derive(Debug)]
+#[must_use = "the point passes again as soon as this is dropped"]
+pub struct ArmedHere {
+    name: String,
+    /// The guard belongs to the thread whose point it tells.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for ArmedHere {
+    fn drop(&mut self) {
+        HERE.with_borrow_mut(|here| here.remove(&self.name));
+    }
+}
+
+/// As [`set`], for what passes the point on this thread only: a test on a runtime of one thread does not meet the
+/// points of tests beside it. Goes before what [`set`] says.
+pub fn set_here(name: impl Into<String>, trigger: impl Into<Trigger>) -> ArmedHere {
+    let (name, trigger) = (name.into(), trigger.into());
+    HERE.with_borrow_mut(|here| here.insert(name.clone(), Told { trigger, passed: 0, ticket: 0 }));
+    ArmedHere { name, _thread: PhantomData }
 }
 
 /// The points that this process has passed, in the order of their first passing, and how often.
@@ -125,10 +163,8 @@ fn pass(name: &'static str) -> Option<Action> {
     if let Some(log) = &registry.log {
         append(log, name);
     }
-    let told = registry.told.get_mut(name)?;
-    told.passed += 1;
-    let now = told.trigger.only_at.is_none_or(|count| count == told.passed);
-    now.then(|| told.trigger.action.clone())
+    let here = HERE.with_borrow_mut(|here| here.get_mut(name).map(Told::pass));
+    here.unwrap_or_else(|| registry.told.get_mut(name)?.pass())
 }
 
 /// One write in append mode: several processes may share the log.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cleave_failpoint::{Action, FailpointError, Trigger, hit, hit_async, hits, set, try_hit};
+use cleave_failpoint::{Action, FailpointError, Trigger, hit, hit_async, hits, set, set_here, try_hit};
 
 #[tokio::test]
 async fn a_point_that_was_told_nothing_only_counts() {
@@ -68,4 +68,18 @@ async fn a_paused_point_shows_its_file_and_goes_on_when_the_file_is_removed() {
 fn an_error_where_none_can_be_returned_is_a_mistake() {
     let _armed = set("inside.infallible", Action::Error);
     hit("inside.infallible");
+}
+
+#[tokio::test]
+async fn a_point_told_here_acts_on_this_thread_only_and_goes_before_the_process() {
+    const POINT: &str = "inside.here";
+    let _everywhere = set(POINT, Action::Error);
+    let here = set_here(POINT, Action::Sleep(Duration::ZERO));
+    assert_eq!(try_hit(POINT).await, Ok(()));
+    let elsewhere = std::thread::spawn(|| {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(try_hit(POINT))
+    });
+    assert_eq!(elsewhere.join().unwrap(), Err(FailpointError { name: POINT }));
+    drop(here);
+    assert!(try_hit(POINT).await.is_err());
 }
