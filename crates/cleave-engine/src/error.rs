@@ -26,8 +26,8 @@ pub enum EngineError {
     /// The text of cleave.toml, or a pattern in it that fits no table.
     #[error("{rendered}")]
     Config {
-        /// Code of the first error.
-        code: String,
+        /// The errors, which point into the file.
+        errors: cleave_config::ConfigErrors,
         /// All errors, drawn with their lines.
         rendered: String,
     },
@@ -118,8 +118,7 @@ impl EngineError {
     /// Errors that only show when the file meets a database: a pattern that fits no table, a table claimed twice.
     pub(crate) fn config(errors: &cleave_config::ConfigErrors, topology: &crate::Topology) -> Self {
         let source = cleave_config::Source { file: &topology.config().file, text: topology.text() };
-        let code = errors.errors().first().map_or("C0012", |error| error.code.as_str());
-        Self::Config { code: code.to_owned(), rendered: cleave_config::render(errors.errors(), &source) }
+        Self::Config { errors: errors.clone(), rendered: cleave_config::render(errors.errors(), &source) }
     }
 
     /// Adds what would help to a gate.
@@ -150,7 +149,9 @@ impl EngineError {
             Self::Pg(error) => error.code(),
             Self::Stream(error) => error.code(),
             Self::Verify(error) => error.code(),
-            Self::Config { code, .. } => code,
+            Self::Config { errors, .. } => {
+                errors.errors().first().map_or("C0012", |error| error.code.as_str())
+            }
             Self::Refused { .. } => "C0220",
             Self::Gate { code, .. } => code,
             Self::NoSuchService { .. } => "C0420",
