@@ -201,6 +201,19 @@ impl MovePlan {
         self.findings.iter().any(|finding| finding.weight == crate::Weight::Refusal)
     }
 
+    /// True if both do the same to the same objects. Sizes and findings are about the moment a plan was made in: while
+    /// applications write, they differ from one look to the next.
+    pub fn does_the_same_as(&self, other: &Self) -> bool {
+        let lasting = |plan: &Self| {
+            let mut plan = Self { findings: Vec::new(), ..plan.clone() };
+            for table in &mut plan.tables {
+                (table.rows, table.bytes) = (0, 0);
+            }
+            plan
+        };
+        lasting(self) == lasting(other)
+    }
+
     /// Tables that hold rows.
     pub fn row_tables(&self) -> impl Iterator<Item = &PlannedTable> {
         self.tables.iter().filter(|table| table.holds_rows())
