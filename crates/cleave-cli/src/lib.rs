@@ -8,6 +8,7 @@ pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod context;
+mod demo;
 pub mod failure;
 pub mod files;
 pub mod interrupt;

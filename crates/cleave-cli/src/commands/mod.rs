@@ -26,6 +26,8 @@ use cleave_api::ExitCode;
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Demo(demo::DemoArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Init(init::InitArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Doctor(doctor::DoctorArgs),
@@ -64,6 +66,7 @@ pub enum Command {
 pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
     // Verbs hold whole moves in their futures: boxed, they do not all take the room of the largest.
     let result: Result<ExitCode, Failure> = match command {
+        Command::Demo(arguments) => Box::pin(demo::run(arguments, context)).await,
         Command::Init(arguments) => Box::pin(init::run(arguments, context)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(arguments, context)).await,
         Command::Plan(arguments) => Box::pin(plan::run(arguments, context)).await,

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod config;
+mod demo;
 mod explain;
 mod interrupts;
 mod reports;
