@@ -31,7 +31,11 @@ pub(crate) async fn connect_writer(
     Ok(session)
 }
 
-/// Before 15 a role without superuser rights cannot set this, but can have it set (`alter role ... set`).
+/// Stands in for the right that cannot be granted before 15 (docs/privileges.md, "Replica mode").
+const ENTER_REPLICA_MODE: &str = "select cleave_admin.enter_replica_mode()";
+
+/// Sets replica mode, or finds it set for the role (`alter role ... set`), or has it set by the function that a
+/// superuser has made. When there is no such function either, the server's refusal is the error.
 async fn replica_mode(session: &Session) -> Result<(), StreamError> {
     let what = "turning replica mode on";
     let sql = "select pg_catalog.current_setting('session_replication_role')";
@@ -39,5 +43,10 @@ async fn replica_mode(session: &Session) -> Result<(), StreamError> {
     if row.get::<_, &str>(0) == "replica" {
         return Ok(());
     }
-    session.batch_execute("set session_replication_role = replica").await.during(what).on(Side::Target)
+    let set = session.batch_execute("set session_replication_role = replica").await.during(what);
+    let refused = set.as_ref().is_err_and(|error| error.sqlstate() == Some("42501"));
+    if refused && session.batch_execute(ENTER_REPLICA_MODE).await.is_ok() {
+        return Ok(());
+    }
+    set.on(Side::Target)
 }

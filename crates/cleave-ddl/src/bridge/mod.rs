@@ -181,7 +181,7 @@ fn foreign_table(service: &ServiceName, table: &Table, target: &Target<'_>) -> V
         option("schema_name", remote.schema.as_str()),
         option("table_name", remote.name.as_str()),
     )];
-    statements.extend(access(table, &place, "foreign table"));
+    statements.extend(access(table, &labels::bridge_schema(service), &place, "foreign table"));
     statements
 }
 
@@ -209,9 +209,14 @@ fn portable_default(column: &Column) -> Option<&str> {
     if column.default_sequence.is_some() { None } else { column.default.as_deref() }
 }
 
-/// The old table's owner and privileges, as they are when the bridge is prepared.
-fn access(table: &Table, place: &str, kind: &str) -> Vec<String> {
-    let mut statements = vec![format!("alter {kind} {place} owner to {}", table.owner.quoted())];
+/// The old table's owner and privileges, as they are when the bridge is prepared. Who gives an object away without
+/// being a superuser needs the new owner to have CREATE on its schema.
+fn access(table: &Table, schema: &Ident, place: &str, kind: &str) -> Vec<String> {
+    let owner = table.owner.quoted();
+    let mut statements = vec![
+        format!("grant create on schema {} to {owner}", schema.quoted()),
+        format!("alter {kind} {place} owner to {owner}"),
+    ];
     let others = |grants: &[Grant]| -> Vec<Grant> {
         grants.iter().filter(|grant| grant.grantee.as_ref() != Some(&table.owner)).cloned().collect()
     };

@@ -28,7 +28,7 @@ pub(super) fn create(service: &ServiceName, mode: Mode, home: &str, table: &Tabl
         "create trigger {} instead of insert or update or delete on {view} for each row execute function {view}()",
         quote_ident(TRIGGER)
     ));
-    statements.extend(access(table, &view, "view"));
+    statements.extend(access(table, &labels::bridge_view_schema(service), &view, "view"));
     statements
 }
 

@@ -2,6 +2,7 @@
 //! to create.
 
 use cleave_config::Service;
+use cleave_ddl::references::Reference;
 use cleave_model::catalog::{Catalog, ObjectRef};
 use cleave_model::{Ident, QualifiedName};
 use cleave_plan::Scope;
@@ -28,8 +29,8 @@ pub(super) struct Object {
 }
 
 impl Touched {
-    /// The moved tables with their sequences; tables whose keys lead into the set; views and functions that stand on
-    /// the moved tables, at any distance.
+    /// The moved tables with their sequences; tables whose keys lead into the set; tables to which a key leads that the
+    /// switch drops, since a rollback puts it back; views and functions that stand on the moved tables, at any distance.
     pub(super) fn of(service: &Service, catalog: &Catalog) -> Self {
         let claimed = super::sides::claimed(service, catalog);
         let (scope, _) = Scope::new(catalog, &claimed);
@@ -41,6 +42,13 @@ impl Touched {
             }
         }
         for (table, _) in scope.inbound_keys() {
+            touched.add("table", &table.name, "", &table.owner);
+        }
+        let dropped = scope
+            .outbound_keys()
+            .into_iter()
+            .filter(|(table, key)| Reference { number: 1, table, key }.writes_to_copy());
+        for table in dropped.filter_map(|(_, key)| catalog.table(&key.referenced)) {
             touched.add("table", &table.name, "", &table.owner);
         }
         for sequence in scope.sequences() {

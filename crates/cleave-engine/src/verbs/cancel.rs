@@ -40,6 +40,7 @@ impl Runner {
         self.drop_target(&move_).await?;
         cleave_failpoint::hit_async("cancel.target_dropped").await;
         self.drop_origins(&move_).await?;
+        self.drop_bridge_role(&move_).await?;
         let m = self.journal().await?;
         for table in move_.plan.row_tables().filter(|table| table.set_identity.is_some()) {
             let name = table.source.qualified();
@@ -82,6 +83,19 @@ impl Runner {
         cleave_journal::delete_owner(&*n, &self.service).await?;
         move_.journal_n(&*n, "prepare_target", EntryEvent::Undone, &json!({})).await?;
         sql(&n, "commit").await
+    }
+
+    /// A cutover that was rolled back, or did not come to its end, has left the role. Its rights went with the target's
+    /// tables.
+    async fn drop_bridge_role(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let n = move_.n.connect("cancel").await?;
+        if !crate::secret::drop_bridge_role(move_, &n).await? {
+            let role = labels::bridge_role(&self.service);
+            let message =
+                format!("role {role} stays in {}: something there still depends on it", move_.n.name);
+            move_.events.note(Some(&self.service), message);
+        }
+        Ok(())
     }
 
     /// Both slots are gone, so no reader can meet an origin of this move any more.
