@@ -9,6 +9,7 @@ use super::repository::Repository;
 
 /// From the top: each may depend on those after it.
 const ORDER: &[&str] = &[
+    "cleave-bench",
     "cleave-cli",
     "cleave-server",
     "cleave-engine",
@@ -150,7 +151,7 @@ fn objection(package: &str, dependency: &Dependency) -> Option<String> {
     }
     if TEST_CRATES.contains(&name) {
         let allowed = dependency.only_for_tests
-            || (package, name) == ("cleave-cli", "cleave-sandbox")
+            || matches!((package, name), ("cleave-cli" | "cleave-bench", "cleave-sandbox"))
             || (package, name) == ("cleave-testkit", "cleave-sandbox");
         return (!allowed).then(|| format!("{name} is for tests: name it under [dev-dependencies]"));
     }
