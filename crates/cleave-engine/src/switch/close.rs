@@ -13,15 +13,23 @@ use serde_json::json;
 impl Switch<'_> {
     /// Cutover: N's fence lets the bridge's role through, which has no bridge yet; N's owner row says that M decides.
     pub(super) async fn half_open(&mut self) -> Result<(), EngineError> {
-        let session = self.move_.n.connect("switch half-open").await?;
-        sql(&session, "begin").await?;
-        self.move_.n_lease.check(&*session).await?;
-        sql(&session, &self.script.target_fence.half_open).await?;
+        let result = self.half_open_in(&self.n).await;
+        if result.is_err() {
+            // The session is used again; an error here shows at its next use.
+            let _ = sql(&self.n, "rollback").await;
+        }
+        result
+    }
+
+    async fn half_open_in(&self, session: &Session) -> Result<(), EngineError> {
+        sql(session, "begin").await?;
+        self.move_.n_lease.check(&**session).await?;
+        sql(session, &self.script.target_fence.half_open).await?;
         let (service, home) = (&self.move_.service, self.new_home());
-        cleave_journal::set_pending(&*session, service, home, self.epoch).await?;
+        cleave_journal::set_pending(&**session, service, home, self.epoch).await?;
         let detail = json!({ "epoch": self.epoch.0 });
-        self.move_.journal_n(&*session, &self.step_name(Step::HalfOpen), EntryEvent::Done, &detail).await?;
-        sql(&session, "commit").await
+        self.move_.journal_n(&**session, &self.step_name(Step::HalfOpen), EntryEvent::Done, &detail).await?;
+        sql(session, "commit").await
     }
 
     /// Takes [`Self::half_open`] back. The fence is closed first; then SHARE ROW EXCLUSIVE is taken and released, so
@@ -36,7 +44,7 @@ impl Switch<'_> {
         sql(&session, &lock).await
     }
 
-    /// Rollback: TN commits with the fence closed.
+    /// Rollback: TN commits with the fence closed to everybody but the bridge, which T holds.
     pub(super) async fn close(&mut self) -> Result<(), EngineError> {
         let Some(tn) = self.held.as_mut().and_then(|held| held.tn.take()) else {
             return Err(EngineError::gate(

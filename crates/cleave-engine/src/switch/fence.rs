@@ -86,14 +86,17 @@ impl Switch<'_> {
     /// Makes the bridge ready under names that nobody uses, and its role with a password that nobody else knows.
     pub(super) async fn prepare_bridge(&mut self) -> Result<(), EngineError> {
         self.drop_bridge().await?;
+        cleave_failpoint::hit_async("bridge.dropped").await;
         let password = crate::secret::password(&self.m).await?;
         crate::secret::bridge_role(self.move_, &self.n, &self.script.bridge_role, &password).await?;
+        cleave_failpoint::hit_async("bridge.role").await;
         let mapping = cleave_ddl::bridge::user_mapping(&self.move_.service, &password);
         let mut statements = vec!["begin".to_owned(), "set local synchronous_commit = on".to_owned()];
         statements.extend(self.script.bridge.iter().cloned());
         statements.extend([mapping, "commit".to_owned()]);
         let session = self.move_.m.connect("bridge").await?;
         sql(&session, &script(&statements)).await?;
+        cleave_failpoint::hit_async("bridge.made").await;
         let detail = serde_json::to_value(&self.script).map_err(|error| EngineError::Stored {
             what: "the switch's script".to_owned(),
             reason: error.to_string(),
@@ -126,6 +129,11 @@ impl Switch<'_> {
     /// Begins T (and TN) and takes the locks: from here writers wait.
     pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
         let t = self.begin(&self.move_.m, "switch T").await?;
+        // Connecting takes milliseconds that writers need not wait for.
+        let tn = match self.round {
+            Round::Cutover => None,
+            Round::Rollback => Some(self.begin(&self.move_.n, "switch TN").await?),
+        };
         let row = t
             .query_one("select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()", &[])
             .await
@@ -133,7 +141,7 @@ impl Switch<'_> {
         let (xid, pid): (String, i32) = (row.get(0), row.get(1));
         let detail = json!({ "xid": xid, "pid": pid, "epoch": self.epoch.0 });
         self.move_.journal_m(&*self.m, &self.step_name(Step::Fence), EntryEvent::Begin, &detail).await?;
-        self.held = Some(Held { t, tn: None });
+        self.held = Some(Held { t, tn });
         self.pause_began = Some(Instant::now());
         match self.round {
             Round::Cutover => self.fence_m().await,
@@ -168,18 +176,21 @@ impl Switch<'_> {
             .hint("run the command again; it makes its script anew"))
     }
 
-    /// Rollback: first the bridge on M, so that nobody is on the way to N any more, then N itself.
+    /// Rollback: first the bridge on M, so that nobody is on the way to N any more, then N itself. The bridge's role
+    /// stays let through: nobody can come by it while T holds it, and if T dies after TN's commit, those who write
+    /// through the old names go on at N at once, without waiting for somebody to repeat the command.
     async fn fence_both(&mut self) -> Result<(), EngineError> {
         let held = self.held()?;
         sql(&held.t, &script(&self.script.back.bridge_locks)).await?;
-        let tn = self.begin(&self.move_.n, "switch TN").await?;
+        let Some(tn) = &held.tn else {
+            return Err(EngineError::gate(
+                "C0705",
+                "the switch's transaction at the new home is no longer open",
+            ));
+        };
         let mut statements = self.script.back.home_locks.clone();
-        statements.push(self.script.target_fence.closed.clone());
-        let result = sql(&tn, &script(&statements)).await;
-        if let Some(held) = self.held.as_mut() {
-            held.tn = Some(tn);
-        }
-        result
+        statements.push(self.script.target_fence.half_open.clone());
+        sql(tn, &script(&statements)).await
     }
 
     /// The servers end T and TN by themselves when what is left of the pause passes without a word from us.

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// How long what is left after the point of no return is tried again before the command gives up. The home has
 /// changed then; the same command goes on later.
 const AFTERWARDS_LIMIT: Duration = Duration::from_secs(60);
+/// How long a session may take to roll back a step that was dropped.
+const ABANDON_LIMIT: Duration = Duration::from_millis(500);
 const AFTERWARDS_WAIT: Duration = Duration::from_millis(250);
 
 /// What a round came to.
@@ -150,7 +152,12 @@ impl<'a> Switch<'a> {
                 match tokio::time::timeout(left, self.run_step(step)).await {
                     Ok(result) => result,
                     Err(_) if step == Step::Switch => return self.lost_answer(began).await,
-                    Err(_) => return Ok(self.over_budget(step, began)),
+                    Err(_) => {
+                        if matches!(step, Step::Sequences | Step::HalfOpen) {
+                            self.abandon().await;
+                        }
+                        return Ok(self.over_budget(step, began));
+                    }
                 }
             }
             _ => self.run_step(step).await,
@@ -240,6 +247,20 @@ impl<'a> Switch<'a> {
         Ok(Event::Failed)
     }
 
+    /// A step that was dropped half-way may have left a transaction open on a session that lives on: it is cancelled
+    /// and rolled back, or what undoes the step would wait for it.
+    async fn abandon(&mut self) {
+        let (n, m) = tokio::join!(rolled_back(&self.n), rolled_back(&self.m));
+        // A session that does not answer is replaced; the server ends what it left when it notices.
+        if !n && let Ok(fresh) = self.move_.n.connect("switch").await {
+            self.n = fresh;
+        }
+        if !m && let Ok(fresh) = self.move_.m.connect("switch journal").await {
+            self.m = fresh;
+            let _ = super::fence::sql(&self.m, "set synchronous_commit = off").await;
+        }
+    }
+
     /// New sessions in place of dead ones; errors show at their next use.
     pub(super) async fn reconnect(&mut self) {
         if self.m.is_closed()
@@ -300,4 +321,13 @@ impl<'a> Switch<'a> {
     pub(super) async fn entry(&self, step: Step, event: EntryEvent, detail: Value) {
         let _ = self.move_.journal_m(&*self.m, &self.step_name(step), event, &detail).await;
     }
+}
+
+/// Cancels what a session runs and rolls back; false if it does not answer.
+async fn rolled_back(session: &Session) -> bool {
+    let rollback = async {
+        session.cancel().await?;
+        super::fence::sql(session, "rollback").await
+    };
+    matches!(tokio::time::timeout(ABANDON_LIMIT, rollback).await, Ok(Ok(())))
 }

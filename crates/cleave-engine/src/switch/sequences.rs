@@ -40,13 +40,10 @@ impl Switch<'_> {
             return Ok(());
         }
         let held = self.held()?;
-        let fresh;
+        // On M the journal's session does: its commits are not flushed at once, but T's commit flushes them.
         let (writer, lease) = match self.round {
             Round::Cutover => (&self.n, &self.move_.n_lease),
-            Round::Rollback => {
-                fresh = self.move_.m.connect("switch sequences").await?;
-                (&fresh, &self.move_.m_lease)
-            }
+            Round::Rollback => (&self.m, &self.move_.m_lease),
         };
         super::fence::sql(writer, "begin").await?;
         let result = match lease.check(&**writer).await {

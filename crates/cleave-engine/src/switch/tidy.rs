@@ -15,6 +15,7 @@ impl Switch<'_> {
         for statement in &self.script.back.tidy {
             sql(&session, statement).await?;
         }
+        cleave_failpoint::hit_async("rollback.tidied").await;
         for statement in &self.script.back.validate {
             let Err(error) = sql(&session, statement).await else { continue };
             // 23503: rows that a delete at the other home has left dangling. The key stays NOT VALID: it guards new
