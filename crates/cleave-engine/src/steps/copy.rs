@@ -53,6 +53,7 @@ pub(crate) async fn copy(
     let rows: u64 = copied.iter().map(|table| table.rows).sum();
     let bytes: u64 = copied.iter().map(|table| table.bytes).sum();
     move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({ "rows": rows, "bytes": bytes })).await?;
+    cleave_failpoint::hit_async("copy.journaled").await;
     step.finish(format!("{} rows, {}", cleave_model::format_count(rows), cleave_model::format_bytes(bytes)));
     Ok(())
 }

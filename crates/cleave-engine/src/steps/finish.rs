@@ -32,6 +32,7 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
     for statement in &plan.indexes {
         unless_there(beside_the_stream(&n, statement).await)?;
     }
+    cleave_failpoint::hit_async("finish.indexes").await;
     beside_the_stream(&n, &analyze(move_)).await?;
     for statement in &plan.foreign_keys {
         unless_there(beside_the_stream(&n, statement).await)?;

@@ -60,6 +60,7 @@ pub(crate) async fn prepare_source(move_: &MoveContext) -> Result<(), EngineErro
     let mut statements = vec![format!("drop publication if exists {}", publication.quoted())];
     statements.extend(move_.plan.publication.iter().cloned());
     with_ladder(move_, &m, &statements, &tables).await?;
+    cleave_failpoint::hit_async("prepare_source.published").await;
     sql(&m, "begin").await?;
     move_.m_lease.check(&*m).await?;
     cleave_journal::insert_owner(&*m, &move_.service, &move_.m.name, Epoch(0)).await?;

@@ -45,5 +45,6 @@ pub(crate) async fn way_back(move_: &MoveContext) -> Result<(), EngineError> {
     for worker in 0..move_.limits.jobs {
         cleave_pg::origins::drop(&n, &labels::copy_origin(&move_.service, worker)).await?;
     }
+    cleave_failpoint::hit_async("way_back.origins_dropped").await;
     Ok(MoveRow::transition(&*m, &move_.service, &[MoveState::Copying], MoveState::Following).await?)
 }

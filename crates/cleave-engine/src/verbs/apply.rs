@@ -109,6 +109,7 @@ impl Runner {
         })?;
         let session = self.journal().await?;
         let sides = (&self.m.name, &self.n.name);
+        cleave_failpoint::hit_async("plan.stored").await;
         MoveRow::start(&*session, &self.service, sides, &value, &fresh.fingerprint).await?;
         self.open_row("apply").await
     }

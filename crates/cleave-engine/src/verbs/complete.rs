@@ -67,7 +67,9 @@ impl Runner {
                 "the copy's stream is behind: the forward origin stays until the command is run again";
             return Err(EngineError::gate("C0715", message).next(&["complete", self.service.as_str()]));
         }
-        Ok(cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?)
+        cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?;
+        cleave_failpoint::hit_async("complete.origin_dropped").await;
+        Ok(())
     }
 
     /// N's fence goes, and identity columns become what they were.
@@ -101,6 +103,7 @@ impl Runner {
         cleave_failpoint::hit_async("complete.back_dropped").await;
         let m = move_.m.connect("complete").await?;
         cleave_pg::origins::drop(&m, &labels::origin(&self.service, Direction::Back)).await?;
+        cleave_failpoint::hit_async("complete.origins_dropped").await;
         let schema = move_.plan.copy_schema();
         let tables: Vec<_> =
             move_.plan.tables.iter().map(|t| t.source.qualified().in_schema(&schema)).collect();
@@ -111,6 +114,7 @@ impl Runner {
         }));
         statements.push(format!("drop schema if exists {}", schema.quoted()));
         steps::with_ladder(move_, &m, &statements, &tables).await?;
+        cleave_failpoint::hit_async("complete.old_dropped").await;
         step.finish("nothing of the service's tables is left behind");
         Ok(())
     }
@@ -121,8 +125,10 @@ pub(super) async fn drop_direction(move_: &MoveContext, direction: Direction) ->
     let source = move_.source_of(direction).connect("drop stream").await?;
     let target = move_.target_of(direction).connect("drop stream").await?;
     cleave_pg::slots::drop(&source, &move_.slot(direction), DROP_LIMIT).await?;
+    cleave_failpoint::hit_async("drop_direction.slot").await;
     let publication = labels::publication(&move_.service, direction);
     sql(&source, &format!("drop publication if exists {}", publication.quoted())).await?;
+    cleave_failpoint::hit_async("drop_direction.publication").await;
     cleave_journal::delete_stream(&*target, &move_.stream(direction)).await?;
     Ok(())
 }
