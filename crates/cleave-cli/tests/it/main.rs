@@ -8,5 +8,7 @@ mod demo;
 mod explain;
 mod interrupts;
 mod reports;
+mod journey;
+mod kill_points;
 mod runner;
 mod surroundings;
