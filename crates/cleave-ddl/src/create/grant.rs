@@ -56,6 +56,10 @@ pub fn grants(carried: &Carried<'_>, target: &Target<'_>, roles: &[Role]) -> Gra
 pub fn owners(carried: &Carried<'_>, target: &Target<'_>, owner: &Ident) -> Vec<String> {
     let mut script = Script::new(target);
     let to = owner.quoted();
+    // Who gives an object away without being a superuser needs the new owner to have CREATE on its schema.
+    for schema in target.kept_schemas(carried) {
+        script.push(format!("grant usage, create on schema {} to {to}", schema.quoted()));
+    }
     for user_type in carried.types() {
         let word = if matches!(user_type.kind, TypeKind::Domain { .. }) { "domain" } else { "type" };
         let place = script.place(&user_type.name);

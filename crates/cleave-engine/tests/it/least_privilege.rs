@@ -3,14 +3,18 @@
 
 use crate::cinema::{Cinema, number, text};
 use crate::places::run;
-use cleave_api::{CutoverOutcome, Severity, VerificationState};
+use cleave_api::{ExitCode, Severity};
 use cleave_engine::{Answer, Events, Verb, doctor, privilege_scripts};
 use cleave_sandbox::{Version, connect};
+use cleave_stream::Canceller;
 use cleave_testkit::TestDatabase;
+use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 /// Password of all roles of a test.
 const PASSWORD: &str = "secret";
+/// Only a hang waits this long.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A cinema whose objects belong to a plain role, and who may do what in it.
 struct House {
@@ -70,6 +74,11 @@ impl House {
              alter type rating owner to {owner};
              alter function title_of(bigint) owner to {owner};
              revoke create on schema public from public;
+             create schema kinds;
+             grant usage on schema kinds to public;
+             create domain kinds.label as text check (length(value) < 1000);
+             alter domain kinds.label owner to {owner};
+             alter table film_part alter label type kinds.label;
              grant references on studio to {owner};
              alter table film drop constraint film_studio_id_fkey, add constraint film_studio_id_fkey
                  foreign key (studio_id) references studio on delete set null;
@@ -85,19 +94,23 @@ impl House {
         connect(&database.url_as(&self.role(role), PASSWORD)).await.unwrap()
     }
 
-    async fn verb(&self, verb: Verb) -> Answer {
+    /// Asks the running engine.
+    async fn verb(&self, verb: Verb) {
         let name = format!("{verb:?}");
-        self.cinema.verb(verb).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+        let answer = self.cinema.verb(verb).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let Answer::Elsewhere(code, shown) = answer else { panic!("{name} was not executed by the engine") };
+        assert_eq!(code, ExitCode::Done, "{name}: {shown:#}");
     }
 
-    async fn verified(&self) {
-        let Answer::Verification(report) = self.verb(Verb::Verify).await else { panic!("no verification") };
-        assert_eq!(report.state, VerificationState::Clean, "{report:?}");
-    }
-
-    async fn switched(&self, verb: Verb) {
-        let Answer::Switch(report) = self.verb(verb).await else { panic!("no switch") };
-        assert_eq!(report.outcome, CutoverOutcome::Switched, "{report:?}");
+    /// `cleave run`: keeps the streams and settles references until the test ends.
+    async fn run_engine(&self) -> Canceller {
+        let (mut engine, canceller) = self.cinema.engine();
+        engine.take_open().await.unwrap();
+        tokio::spawn(async move {
+            engine.run().await.unwrap();
+            engine.close().await;
+        });
+        canceller
     }
 
     /// Nothing is missing, and nothing is too much: none of the roles is a superuser.
@@ -123,13 +136,14 @@ impl House {
         number(&self.cinema.on_n().await, &sql).await
     }
 
-    /// Applications do under the old names what they could do before, and no more. `round` makes ids and titles
-    /// unique.
+    /// Applications do under the old names what they could do before, and no more. Who reads the copy waits for it.
+    /// `round` makes ids and titles unique.
     async fn applications_work(&self, round: i64) {
         let m = &self.cinema.m;
         let app = self.log_in(m, "app").await;
         let sql = format!("insert into film (title) values ('round {round}') returning id");
         let id = number(&app, &sql).await;
+        holds(&app, &format!("exists (select from film where id = {id})")).await;
         execute(&app, &format!("update film set title = title || ', again' where id = {id}")).await;
         execute(&app, &format!("insert into film_part values ({id}, 1, 'first')")).await;
         let own = 9000 + round;
@@ -143,24 +157,36 @@ impl House {
             ),
         )
         .await;
-        assert_eq!(
-            text(&app, &format!("select title from film where id = {id}")).await,
-            format!("round {round}, again")
-        );
-        assert_eq!(number(&app, &format!("select copies from film_stock where id = {own}")).await, 1);
+        holds(&app, &format!("'round {round}, again' = (select title from film where id = {id})")).await;
+        holds(&app, &format!("1 = (select copies from film_stock where id = {own})")).await;
         assert_eq!(text(&app, &format!("select title_of({own})")).await, "referenced at once");
         self.clerk_works(own).await;
-        execute(&app, &format!("delete from inventory where film_id = {id}")).await;
-        execute(&app, &format!("delete from film_part where film_id = {id}")).await;
-        execute(&app, &format!("delete from film where id = {id}")).await;
+        holds(&app, &format!("exists (select from film_part where film_id = {id})")).await;
+        for table in ["inventory where film_id", "film_part where film_id", "film where id"] {
+            execute(&app, &format!("delete from {table} = {id}")).await;
+        }
+        holds(&app, &format!("not exists (select from film where id = {id})")).await;
         let guest = self.log_in(m, "guest").await;
-        assert_eq!(
-            text(&guest, &format!("select title from film where id = {own}")).await,
-            "referenced at once"
-        );
+        let sql = format!("select title from film where id = {own}");
+        assert_eq!(text(&guest, &sql).await, "referenced at once");
         for refused in ["select rating from film", "delete from film", "select * from inventory"] {
             assert_eq!(state(&guest, refused).await, "42501", "{refused}");
         }
+    }
+
+    /// A row that its service deletes at the new home takes with it what refers to it, as the key said.
+    async fn references_are_settled(&self) {
+        let app = self.log_in(&self.cinema.m, "app").await;
+        execute(&app, "insert into film (id, title) values (8000, 'deleted at home')").await;
+        execute(&app, "insert into poster (film_id) values (8000); insert into wish (film_id) values (8000)")
+            .await;
+        let wishes = number(&app, "select count(*) from wish where film_id is null").await;
+        // The guard on the copy sees only rows that the copy has had.
+        holds(&self.cinema.on_m().await, "exists (select from films_copy.film where id = 8000)").await;
+        let svc = self.log_in(&self.cinema.n, "svc").await;
+        execute(&svc, "delete from films.film where id = 8000").await;
+        holds(&app, "not exists (select from poster where film_id = 8000)").await;
+        holds(&app, &format!("{wishes} + 1 = (select count(*) from wish where film_id is null)")).await;
     }
 
     /// Who may write tables that stay needs no rights on those that moved, nor on what watches the references.
@@ -204,31 +230,48 @@ async fn state(client: &Client, sql: &str) -> String {
     error.code().map(|code| code.code().to_owned()).unwrap_or_default()
 }
 
+/// Waits until a condition holds. Streams and the engine's looks take their time.
+async fn holds(client: &Client, condition: &str) {
+    let began = Instant::now();
+    let sql = format!("select coalesce({condition}, false)::int::bigint");
+    while number(client, &sql).await != 1 {
+        assert!(began.elapsed() < LIMIT, "never holds: {condition}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+const CUTOVER: Verb = Verb::Cutover { dry_run: false };
+const ROLLBACK: Verb = Verb::Rollback { dry_run: false };
+
 async fn check_journey(from: Version, to: Version, bridge: &str) {
     let house = House::open(from, to, bridge).await;
     house.nothing_is_missing().await;
     house.cinema.apply().await.unwrap();
-    house.verified().await;
-    house.switched(Verb::Cutover { dry_run: false }).await;
+    let engine = house.run_engine().await;
+    house.verb(Verb::Verify).await;
+    house.verb(CUTOVER).await;
     house.applications_work(1).await;
+    house.references_are_settled().await;
     house.nothing_else_is_open().await;
-    house.switched(Verb::Rollback { dry_run: false }).await;
+    house.verb(ROLLBACK).await;
     house.applications_work(2).await;
-    house.verified().await;
-    house.switched(Verb::Cutover { dry_run: false }).await;
+    house.verb(Verb::Verify).await;
+    house.verb(CUTOVER).await;
     house.applications_work(3).await;
     house.verb(Verb::Complete).await;
     house.applications_work(4).await;
     assert_eq!(house.bridge_roles().await, 1, "the old names still lead to the new home");
+    engine.cancel();
 }
 
 /// A journey that is taken back leaves nothing of Cleave at the new home, the bridge's role included.
 async fn check_way_out(from: Version, to: Version) {
     let house = House::open(from, to, "forward").await;
     house.cinema.apply().await.unwrap();
-    house.verified().await;
-    house.switched(Verb::Cutover { dry_run: false }).await;
-    house.switched(Verb::Rollback { dry_run: false }).await;
+    let engine = house.run_engine().await;
+    house.verb(Verb::Verify).await;
+    house.verb(CUTOVER).await;
+    house.verb(ROLLBACK).await;
     assert_eq!(house.bridge_roles().await, 1);
     house.verb(Verb::Cancel).await;
     assert_eq!(house.bridge_roles().await, 0);
@@ -237,6 +280,7 @@ async fn check_way_out(from: Version, to: Version) {
     for client in [house.cinema.on_m().await, house.cinema.on_n().await] {
         assert_eq!(number(&client, left).await, 0);
     }
+    engine.cancel();
 }
 
 /// All pairs in which every version is once where tables come from and once where they go to, in the full run.
