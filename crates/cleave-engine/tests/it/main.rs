@@ -6,5 +6,6 @@ mod cinema;
 mod doctor;
 mod init;
 mod journey;
+mod least_privilege;
 mod places;
 mod privileges;
