@@ -15,6 +15,9 @@ use std::{
     time::Duration,
 };
 
+/// How long a stream may take to end the transaction it is at.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
 /// Forward and back, where they run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamPair {
@@ -62,7 +65,8 @@ impl StreamPair {
     pub(crate) async fn start(&mut self, move_: &MoveContext, state: MoveState) -> Result<(), EngineError> {
         let (forward, back) = match state {
             MoveState::Planned | MoveState::Prepared | MoveState::Cancelled => (false, false),
-            MoveState::Copying => (true, false),
+            // A table without a start position would take changes that its copy is still to bring.
+            MoveState::Copying => (is_copied(move_).await?, false),
             MoveState::Following | MoveState::Switched => (true, true),
             MoveState::Completing | MoveState::Done => (false, move_.plan.copy_kept),
         };
@@ -86,7 +90,8 @@ impl StreamPair {
             Direction::Back => self.back.take(),
         };
         if let Some(stream) = stream.and_then(Arc::into_inner) {
-            stream.handle.stop().await;
+            // One that waits for a lock on its target is dropped: its transaction is rolled back and comes again.
+            let _ = tokio::time::timeout(STOP_LIMIT, stream.handle.stop()).await;
         }
     }
 
@@ -134,6 +139,14 @@ impl Stream {
         let status = self.status();
         (status.state == FollowState::Failed).then_some(status.last_error).flatten()
     }
+}
+
+/// True once the copy of every table is committed, each with its start position.
+async fn is_copied(move_: &MoveContext) -> Result<bool, EngineError> {
+    let n = move_.n.connect("stream routes").await?;
+    let copied = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
+    let has_start = |oid: Oid| copied.iter().any(|copied| copied.source_oid == oid);
+    Ok(move_.plan.row_tables().all(|table| has_start(table.oid())))
 }
 
 async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, EngineError> {

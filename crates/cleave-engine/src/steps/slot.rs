@@ -24,6 +24,11 @@ pub(crate) async fn forward_slot(move_: &MoveContext) -> Result<Option<SnapshotS
     if there && position.is_some_and(|position| position.slot == slot) {
         return Ok(None);
     }
+    if !cleave_journal::copied_tables(&*n, &stream).await?.is_empty() {
+        // A new slot would begin behind changes that the copied tables never get.
+        let problem = "is gone, and with it changes of tables that are copied already".to_owned();
+        return Err(cleave_stream::StreamError::SlotLost { slot, problem }.into());
+    }
     let step = move_.events.step(
         &move_.service,
         STEP,
