@@ -85,7 +85,7 @@ impl Engine {
         }
         let mut runner =
             Runner::take(&self.topology, service, &mut self.leases, &self.events, &self.cancelled).await?;
-        Box::pin(runner.resume()).await?;
+        Box::pin(runner.take_up()).await;
         self.runners.insert(service.clone(), Arc::new(Mutex::new(runner)));
         Ok(())
     }
@@ -120,6 +120,9 @@ impl Engine {
             tokio::select! {
                 () = self.cancelled.cancelled() => break,
                 Ok(_) = lost.wait_for(Option::is_some) => {
+                    // Another engine works on these services now. What is under way is dropped where it stands, as
+                    // if the process had died.
+                    working.values().for_each(tokio::task::JoinHandle::abort);
                     return Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 }));
                 }
                 () = tokio::time::sleep(TICK) => {}
@@ -190,6 +193,9 @@ impl Engine {
 
 /// Runs a verb on a service that this engine holds.
 pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
+    if !matches!(verb, Verb::Pause) {
+        Box::pin(runner.settle_switch()).await?;
+    }
     match verb {
         Verb::Apply(plan) => {
             let state = Box::pin(runner.apply(plan.map(|plan| *plan))).await?;

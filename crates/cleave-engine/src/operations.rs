@@ -20,8 +20,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// One look of the engine at its service: streams that stopped, work that waits, verbs asked for.
 pub(crate) async fn serve(runner: &mut Runner) -> Result<(), EngineError> {
-    runner.report_stopped_streams().await?;
-    runner.settle_references().await?;
+    runner.take_up_again().await;
+    let reported = runner.report_stopped_streams().await;
+    let settled = runner.settle_references().await;
+    // A row that cannot be settled must not keep a verb away that would help.
+    serve_verb(runner).await.and(reported).and(settled)
+}
+
+async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
     let session = runner.journal().await?;
     let Some(asked) = next_operation(&*session, &runner.service).await? else { return Ok(()) };
     let result = match parse(&asked) {

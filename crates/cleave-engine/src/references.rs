@@ -4,7 +4,7 @@
 //! its own without an origin, because it is a change of a staying table like any other.
 
 use crate::{EngineError, context::stored_plan, runner::Runner, switch::sql};
-use cleave_journal::{MoveState, WorkItem, open_work, resolve_work};
+use cleave_journal::{Lease, MoveState, WorkItem, open_work, resolve_work};
 use cleave_model::{QualifiedName, quote_ident};
 use cleave_pg::{During, Session};
 use cleave_plan::{MovePlan, PlannedReference};
@@ -33,23 +33,27 @@ impl Runner {
             return Ok(());
         }
         let plan = stored_plan(&row)?;
+        let mut result = Ok(());
         for item in items {
-            settle(&session, &plan, &item).await?;
+            // One that cannot be settled does not keep the others.
+            result = result.and(settle(&session, &self.m_lease, &plan, &item).await);
         }
-        Ok(())
+        result
     }
 }
 
-async fn settle(session: &Session, plan: &MovePlan, item: &WorkItem) -> Result<(), EngineError> {
+async fn settle(
+    session: &Session,
+    lease: &Lease,
+    plan: &MovePlan,
+    item: &WorkItem,
+) -> Result<(), EngineError> {
     let Some(reference) = plan.references.iter().find(|reference| reference.name == item.reference) else {
         return Ok(());
     };
     sql(session, "begin; set local lock_timeout = '1s'").await?;
-    match settle_in(session, plan, reference, item).await {
-        Ok(Some(resolution)) => {
-            resolve_work(&**session, item.id, &resolution).await?;
-            sql(session, "commit").await
-        }
+    match settle_in(session, lease, plan, reference, item).await {
+        Ok(Some(())) => sql(session, "commit").await,
         Ok(None) => sql(session, "rollback").await,
         Err(error) => {
             sql(session, "rollback").await?;
@@ -59,8 +63,21 @@ async fn settle(session: &Session, plan: &MovePlan, item: &WorkItem) -> Result<(
     }
 }
 
-/// What was done; `None` when it is a person's to do.
+/// Settles an item and closes it; `None` when it is a person's to do.
 async fn settle_in(
+    session: &Session,
+    lease: &Lease,
+    plan: &MovePlan,
+    reference: &PlannedReference,
+    item: &WorkItem,
+) -> Result<Option<()>, EngineError> {
+    lease.check(&**session).await?;
+    let Some(resolution) = resolution(session, plan, reference, item).await? else { return Ok(None) };
+    Ok(Some(resolve_work(&**session, item.id, &resolution).await?))
+}
+
+/// What was done.
+async fn resolution(
     session: &Session,
     plan: &MovePlan,
     reference: &PlannedReference,

@@ -12,6 +12,10 @@ use cleave_journal::{MoveRow, MoveState};
 use cleave_model::ServiceName;
 use cleave_pg::Session;
 use cleave_stream::Cancelled;
+use std::time::{Duration, Instant};
+
+/// Between two tries to take up what an earlier run has left.
+const SETTLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs the verbs of one service. Holds the leases of both sides through the engine that made it.
 pub(crate) struct Runner {
@@ -25,9 +29,13 @@ pub(crate) struct Runner {
     pub(crate) cancelled: Cancelled,
     pub(crate) streams: StreamPair,
     /// When watched references were last looked at.
-    pub(crate) references_looked: Option<std::time::Instant>,
-    /// The stream problem told last.
-    pub(crate) reported: Option<String>,
+    pub(crate) references_looked: Option<Instant>,
+    /// The problem told last of the forward stream, and of the back stream.
+    pub(crate) reported: [Option<String>; 2],
+    /// Something of an earlier run is still to be finished or undone, or a stream could not be started.
+    pub(crate) unsettled: bool,
+    /// When that was tried last.
+    settled_tried: Option<Instant>,
 }
 
 impl Runner {
@@ -53,7 +61,9 @@ impl Runner {
             cancelled: cancelled.clone(),
             streams: StreamPair::default(),
             references_looked: None,
-            reported: None,
+            reported: [None, None],
+            unsettled: false,
+            settled_tried: None,
         })
     }
 
@@ -109,18 +119,52 @@ impl Runner {
 
     /// Takes up what is there: finishes or undoes a switch that an earlier run has begun, then starts the streams.
     pub(crate) async fn resume(&mut self) -> Result<(), EngineError> {
-        let Some(row) = self.row().await? else { return Ok(()) };
-        let copies_only = row.state == MoveState::Done;
-        if (!row.state.is_open() && !copies_only) || row.paused {
+        self.settled_tried = Some(Instant::now());
+        self.unsettled = true;
+        let Some(row) = self.row().await?.filter(|row| row.state.is_open() || row.state == MoveState::Done)
+        else {
+            self.unsettled = false;
             return Ok(());
-        }
+        };
         let move_ = self.context(&row)?;
-        self.streams.start(&move_, row.state).await?;
-        if self.recover_switch(&move_).await? {
+        // A switch is settled whether its streams run or not: writers may be waiting for it.
+        let started = if row.paused { Ok(()) } else { self.streams.start(&move_, row.state).await };
+        if self.recover_switch(&move_).await? && !row.paused {
             let row = self.open_row("resume").await?;
             self.streams.start(&move_, row.state).await?;
+        } else {
+            started?;
         }
+        self.unsettled = false;
         Ok(())
+    }
+
+    /// [`Self::resume`], where its failure must not keep verbs away: `cancel` and `pause` are the ways out of most.
+    /// What fails is told; the engine tries again now and then, and each verb that needs it says so.
+    pub(crate) async fn take_up(&mut self) {
+        if let Err(error) = Box::pin(self.resume()).await {
+            self.events.tell(cleave_api::Event::Problem {
+                service: Some(self.service.to_string()),
+                problem: error.problem(),
+            });
+        }
+    }
+
+    /// Tries again what [`Self::take_up`] could not do.
+    pub(crate) async fn take_up_again(&mut self) {
+        if self.unsettled && self.settled_tried.is_none_or(|tried| tried.elapsed() >= SETTLE_PAUSE) {
+            self.take_up().await;
+        }
+    }
+
+    /// Before a verb that must not meet a switch that is neither finished nor undone: settles it.
+    pub(crate) async fn settle_switch(&mut self) -> Result<(), EngineError> {
+        if !self.unsettled {
+            return Ok(());
+        }
+        let Some(row) = self.row().await?.filter(|row| row.state.is_open()) else { return Ok(()) };
+        let move_ = self.context(&row)?;
+        self.recover_switch(&move_).await.map(|_| ())
     }
 
     /// Stops the streams after their current transactions.

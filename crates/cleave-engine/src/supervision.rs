@@ -11,10 +11,11 @@ impl Runner {
             let Some(failure) = self.streams.get(direction).and_then(|stream| stream.failure()) else {
                 continue;
             };
-            if self.reported.as_ref() == Some(&failure.to_string()) {
+            let told = &mut self.reported[usize::from(direction == Direction::Back)];
+            if told.as_ref() == Some(&failure.to_string()) {
                 continue;
             }
-            self.reported = Some(failure.to_string());
+            *told = Some(failure.to_string());
             let problem = cleave_api::Problem::from_error(failure.code(), &*failure)
                 .about(format!("{direction} stream of service {}", self.service))
                 .hint(format!("settle it, then `cleave resume {}`", self.service));

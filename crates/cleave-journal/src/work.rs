@@ -18,7 +18,8 @@ pub struct WorkItem {
     pub keys: Value,
 }
 
-/// Open items of a service, oldest first, at most `limit`.
+/// Open items of a service, at most `limit`: oldest first, those that wait for a person last, or they would keep the
+/// others away.
 pub async fn open_work(
     client: &impl GenericClient,
     service: &ServiceName,
@@ -26,7 +27,8 @@ pub async fn open_work(
 ) -> Result<Vec<WorkItem>, JournalError> {
     let rows = client
         .query(
-            "select id, reference, kind, keys from cleave.work where service = $1 and resolved_at is null order by id limit $2",
+            "select id, reference, kind, keys from cleave.work where service = $1 and resolved_at is null
+             order by kind = 'report', id limit $2",
             &[&service.as_str(), &limit],
         )
         .await
