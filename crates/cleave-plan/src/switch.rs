@@ -87,6 +87,7 @@ pub fn switch_script(
         );
         return Err(Box::new(Finding::refusal("C0711", format!("service {service}"), message)));
     }
+    columns_are_planned(plan, (source, target), service)?;
     let source_schema = roots.first().map_or_else(|| Ident::new("public"), |name| name.schema.clone());
     let (schema, copy_schema) = (plan.target_schema(), plan.copy_schema());
     let extra_path: Vec<Ident> = target.extensions.iter().map(|extension| extension.schema.clone()).collect();
@@ -108,6 +109,42 @@ pub fn switch_script(
         target_fence: fence_script(plan, service, since),
         back: round.back(source),
     })
+}
+
+/// A column that came after the plan is not copied, and nothing tells while no row changes: it would be lost.
+fn columns_are_planned(
+    plan: &MovePlan,
+    (source, target): (&Catalog, &Catalog),
+    service: &ServiceName,
+) -> Result<(), Box<Finding>> {
+    let refuse = |message| Err(Box::new(Finding::refusal("C0711", format!("service {service}"), message)));
+    for planned in plan.tables.iter().filter(|table| table.holds_rows()) {
+        let Some(here) = source.tables.iter().find(|table| table.oid == planned.oid()) else {
+            return refuse(format!("table {} is not the one that was planned", planned.source.qualified()));
+        };
+        let Some(there) = target.table(&planned.target.qualified()) else {
+            return refuse(format!("table {} is gone from the target", planned.target.qualified()));
+        };
+        let mut wanted: Vec<&str> = planned.columns.iter().map(|column| column.name.as_str()).collect();
+        wanted.sort_unstable();
+        for table in [here, there] {
+            let written = table.columns.iter().filter(|column| column.is_written());
+            let mut found: Vec<&str> = written.map(|column| column.name.as_str()).collect();
+            found.sort_unstable();
+            if found != wanted {
+                return refuse(format!("table {} has other columns than were planned", table.name));
+            }
+        }
+        for ours in &here.columns {
+            let Some(theirs) = there.column(&ours.name) else { continue };
+            // Types of users are named by their schema, which differs.
+            if ours.user_type.is_none() && theirs.user_type.is_none() && ours.type_name != theirs.type_name {
+                let (table, column) = (&here.name, &ours.name);
+                return refuse(format!("column {column} of {table} has another type than at the target"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Moved tables, tables with keys into or out of the set, views that read it.

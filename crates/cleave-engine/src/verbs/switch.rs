@@ -10,6 +10,7 @@ use crate::{
 use cleave_api::{CutoverOutcome, CutoverReport, SwitchDirection};
 use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState, VerificationOutcome};
 use cleave_model::{Direction, Epoch, Oid};
+use cleave_pg::During;
 use cleave_plan::SwitchScript;
 use cleave_plan::cutover::{Outcome, Round};
 use serde_json::json;
@@ -48,17 +49,21 @@ impl Runner {
             let next = if round == Round::Cutover { "apply" } else { "cutover" };
             return Err(self.wrong_state(row.state.as_str(), round.as_str(), Some(next)));
         }
+        self.epoch_gate(epoch).await?;
         Box::pin(self.state_gates(round, &row, &move_)).await?;
         let (script, fingerprint) = Box::pin(self.script(round, &move_)).await?;
         if dry_run {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
         }
-        self.run_hooks(&move_, &move_.hooks.before_switch)?;
+        self.run_hooks(&move_, &move_.hooks.before_switch).await?;
         let begin = json!({ "epoch": epoch.next().0 });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
         let switch =
             Box::pin(Switch::new(&move_, &self.streams, round, (script, fingerprint), epoch.next())).await?;
-        let done = Box::pin(switch.run()).await?;
+        // From here until the round's end is in the journal there may be something to finish or to undo.
+        let ran = Box::pin(switch.run()).await;
+        self.unsettled |= ran.is_err();
+        let done = ran?;
         self.end_round(&move_, round, epoch.next(), done).await
     }
 
@@ -75,7 +80,7 @@ impl Runner {
         move_.journal_m(&*session, round.as_str(), event, &detail).await?;
         match done.outcome {
             Outcome::Switched => {
-                self.run_hooks(move_, &move_.hooks.after_switch)?;
+                self.run_hooks(move_, &move_.hooks.after_switch).await?;
                 Ok(report(move_, round, CutoverOutcome::Switched, epoch, Some(done)))
             }
             Outcome::Refused => {
@@ -131,10 +136,44 @@ impl Runner {
         }
         self.caught_up(round, move_).await?;
         self.locks_gate(round, move_).await?;
-        if round == Round::Cutover {
-            self.verification_gate(row, move_).await?;
+        match round {
+            Round::Cutover => self.verification_gate(row, move_).await,
+            Round::Rollback => self.partitions_gate(move_).await,
         }
-        Ok(())
+    }
+
+    /// A source that was restored from a backup does not know of switches that the target has seen.
+    async fn epoch_gate(&self, epoch: Epoch) -> Result<(), EngineError> {
+        let n = self.n.connect("gates").await?;
+        let there = cleave_journal::owner(&*n, &self.service).await?.map_or(Epoch(0), |owner| owner.epoch);
+        if there <= epoch {
+            return Ok(());
+        }
+        let message = format!(
+            "{} has seen epoch {there}, but {} knows only epoch {epoch}: it is older than its last switch",
+            self.n.name, self.m.name
+        );
+        Err(EngineError::gate("C0706", message)
+            .hint("restore it to a later point, or settle by hand which is right"))
+    }
+
+    /// A partition that came to the home later has no fence and no route.
+    async fn partitions_gate(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let n = move_.n.connect("gates").await?;
+        let oids: Vec<u32> =
+            crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
+        let other = n
+            .query_opt(
+                "select inhrelid::regclass::text from pg_catalog.pg_inherits
+                 where inhparent = any ($1) and inhrelid <> all ($1) order by 1 limit 1",
+                &[&oids],
+            )
+            .await
+            .during("looking for partitions that are not in the plan")?;
+        let Some(other) = other else { return Ok(()) };
+        let other: String = other.get(0);
+        let message = format!("partition {other} was added in {} after the plan was made", move_.n.name);
+        Err(EngineError::gate("C0711", message).hint("move its rows to a planned partition and detach it"))
     }
 
     fn stream_gate(&self, direction: Direction) -> Result<(), EngineError> {
@@ -244,14 +283,16 @@ impl Runner {
         Ok((script, fingerprint))
     }
 
-    fn run_hooks(&self, move_: &MoveContext, hooks: &[String]) -> Result<(), EngineError> {
+    async fn run_hooks(&self, move_: &MoveContext, hooks: &[String]) -> Result<(), EngineError> {
         for command in hooks {
             self.events.note(Some(&self.service), format!("runs hook `{command}`"));
-            let status =
-                std::process::Command::new("sh").arg("-c").arg(command).current_dir(&move_.folder).status();
-            let reason = match status {
-                Ok(status) if status.success() => continue,
-                Ok(status) => format!("it ended with {status}"),
+            let mut shell = std::process::Command::new("sh");
+            shell.arg("-c").arg(command).current_dir(&move_.folder);
+            // It may take long: leases and streams go on meanwhile.
+            let reason = match tokio::task::spawn_blocking(move || shell.status()).await {
+                Ok(Ok(status)) if status.success() => continue,
+                Ok(Ok(status)) => format!("it ended with {status}"),
+                Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
             return Err(EngineError::Hook { command: command.clone(), reason });
