@@ -173,17 +173,6 @@ impl EngineError {
         }
     }
 
-    /// True when the connection ended and nobody knows what the server did.
-    pub(crate) fn is_connection_lost(&self) -> bool {
-        match self {
-            Self::Pg(error) => error.is_connection_lost(),
-            Self::Journal(JournalError::Query { source, .. }) => {
-                source.is_closed() || source.code().is_none()
-            }
-            _ => false,
-        }
-    }
-
     /// As it is shown.
     pub fn problem(&self) -> Problem {
         let problem = Problem::from_error(self.code(), self);

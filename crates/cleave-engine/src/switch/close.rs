@@ -39,8 +39,12 @@ impl Switch<'_> {
         self.settle_n(&session, &self.script.target_fence.closed.clone()).await?;
         let tables: Vec<String> =
             self.move_.plan.tables.iter().map(|table| table.target.qualified().quoted()).collect();
-        let lock =
-            format!("begin; lock table only {} in share row exclusive mode; commit", tables.join(", "));
+        // Whoever undoes tries again when a lock is not to be had in time.
+        let lock = format!(
+            "begin; set local lock_timeout = '{}ms'; lock table only {} in share row exclusive mode; commit",
+            self.move_.limits.lock_timeout.as_millis(),
+            tables.join(", only ")
+        );
         sql(&session, &lock).await
     }
 

@@ -91,10 +91,11 @@ impl Switch<'_> {
         crate::secret::bridge_role(self.move_, &self.n, &self.script.bridge_role, &password).await?;
         cleave_failpoint::hit_async("bridge.role").await;
         let mapping = cleave_ddl::bridge::user_mapping(&self.move_.service, &password);
-        let mut statements = vec!["begin".to_owned(), "set local synchronous_commit = on".to_owned()];
-        statements.extend(self.script.bridge.iter().cloned());
-        statements.extend([mapping, "commit".to_owned()]);
         let session = self.move_.m.connect("bridge").await?;
+        sql(&session, "begin; set local synchronous_commit = on").await?;
+        self.move_.m_lease.check(&*session).await?;
+        let mut statements = self.script.bridge.clone();
+        statements.extend([mapping, "commit".to_owned()]);
         sql(&session, &script(&statements)).await?;
         cleave_failpoint::hit_async("bridge.made").await;
         let detail = serde_json::to_value(&self.script).map_err(|error| EngineError::Stored {
@@ -116,13 +117,16 @@ impl Switch<'_> {
     /// Drops what [`Self::prepare_bridge`] made. Nothing when it is not there.
     pub(super) async fn drop_bridge(&mut self) -> Result<(), EngineError> {
         let service = &self.move_.service;
+        let session = self.move_.m.connect("bridge").await?;
+        sql(&session, "begin").await?;
+        // The bridge that another engine has put in place meanwhile hangs on the same server.
+        self.move_.m_lease.check(&*session).await?;
         let statements = format!(
-            "drop schema if exists {} cascade; drop schema if exists {} cascade; drop server if exists {} cascade",
+            "drop schema if exists {} cascade; drop schema if exists {} cascade; drop server if exists {} cascade; commit",
             labels::bridge_view_schema(service).quoted(),
             labels::bridge_schema(service).quoted(),
             labels::foreign_server(service).quoted()
         );
-        let session = self.move_.m.connect("bridge").await?;
         sql(&session, &statements).await
     }
 
@@ -143,6 +147,15 @@ impl Switch<'_> {
         self.move_.journal_m(&*self.m, &self.step_name(Step::Fence), EntryEvent::Begin, &detail).await?;
         self.held = Some(Held { t, tn });
         self.pause_began = Some(Instant::now());
+        // Each lock has its own limit, the first ones are held while the last is waited for: their sum has a limit too.
+        match tokio::time::timeout(self.move_.limits.write_pause, self.lock()).await {
+            Ok(result) => result,
+            Err(_) => Err(EngineError::gate("C0701", "the locks could not all be had within write_pause")
+                .hint("raise write_pause, lower lock_timeout, or try at a quieter time")),
+        }
+    }
+
+    async fn lock(&mut self) -> Result<(), EngineError> {
         match self.round {
             Round::Cutover => self.fence_m().await,
             Round::Rollback => self.fence_both().await,

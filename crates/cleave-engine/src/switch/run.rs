@@ -223,12 +223,12 @@ impl<'a> Switch<'a> {
             let began = *self.afterwards_began.get_or_insert_with(Instant::now);
             return self.again(began, error).await;
         }
-        let lost = error.is_connection_lost();
         // 55P03 lock timeout; 40P01 deadlock; 57014 statement timeout; 25P03, 25P04 the server's own end of T.
         let event = match error.sqlstate() {
             Some("55P03" | "40P01") => Event::LockTimeout,
             Some("57014" | "25P03" | "25P04") => Event::OverBudget,
-            _ if step == Step::Switch && lost => Event::OutcomeUnknown,
+            // A server can end a session between a commit and its answer: after any error M is asked.
+            _ if step == Step::Switch => Event::OutcomeUnknown,
             _ => Event::Failed,
         };
         let detail = json!({ "code": error.code(), "sqlstate": error.sqlstate() });
