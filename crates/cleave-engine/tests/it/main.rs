@@ -9,3 +9,4 @@ mod journey;
 mod least_privilege;
 mod places;
 mod privileges;
+mod review_wedges;
