@@ -40,6 +40,7 @@ impl Leases {
         let mut session = site.connect("lease").await?;
         cleave_journal::install(&mut session).await?;
         let lease = Lease::acquire(&*session, &self.holder, &self.label).await?;
+        cleave_failpoint::hit_async("lease.taken").await;
         let keeper = tokio::spawn(keep(session, site.clone(), lease.clone(), self.lost.clone()));
         self.held.insert(site.name.clone(), Held { lease: lease.clone(), site: site.clone(), keeper });
         Ok(lease)
