@@ -17,6 +17,14 @@ pub enum EngineError {
     /// A server.
     #[error(transparent)]
     Pg(#[from] PgError),
+    /// A database of cleave.toml lets nobody in; the code is the server's error's.
+    #[error("database {database}: {source}")]
+    Connect {
+        /// Which, as cleave.toml calls it.
+        database: DatabaseName,
+        /// Why.
+        source: PgError,
+    },
     /// A stream.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -32,7 +40,7 @@ pub enum EngineError {
         rendered: String,
     },
     /// `C0210`..: the plan cannot be made or has been refused.
-    #[error("the plan of service {service} is refused: {count} findings stand against it")]
+    #[error("the plan of service {service} is refused: {} against it", findings_stand(*count))]
     Refused {
         /// The service.
         service: ServiceName,
@@ -146,7 +154,7 @@ impl EngineError {
     pub fn code(&self) -> &str {
         match self {
             Self::Journal(error) => error.code(),
-            Self::Pg(error) => error.code(),
+            Self::Pg(error) | Self::Connect { source: error, .. } => error.code(),
             Self::Stream(error) => error.code(),
             Self::Verify(error) => error.code(),
             Self::Config { errors, .. } => {
@@ -168,7 +176,7 @@ impl EngineError {
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Journal(error) => error.sqlstate(),
-            Self::Pg(error) => error.sqlstate(),
+            Self::Pg(error) | Self::Connect { source: error, .. } => error.sqlstate(),
             _ => None,
         }
     }
@@ -180,12 +188,16 @@ impl EngineError {
             Self::Journal(JournalError::LeaseHeld { .. } | JournalError::LeaseLost { .. }) => {
                 problem.exit(ExitCode::Busy).hint("wait until it has ended, or let it execute the command")
             }
-            Self::Config { .. } | Self::NoSuchService { .. } | Self::Url { .. } => {
-                problem.exit(ExitCode::Usage)
+            Self::NoSuchService { known, .. } => {
+                problem.hint(format!("it has {}", known.join(", "))).exit(ExitCode::Usage)
             }
-            Self::Refused { findings, .. } => Problem { causes: findings.clone(), ..problem }
-                .exit(ExitCode::Refused)
-                .next(NextStep::cleave(["plan"], "it shows each finding with its fix", Risk::Read)),
+            Self::Config { .. } | Self::Url { .. } => problem.exit(ExitCode::Usage),
+            Self::Refused { service, findings, .. } => {
+                let plan = ["plan", service.as_str()];
+                Problem { causes: findings.clone(), ..problem }
+                    .exit(ExitCode::Refused)
+                    .next(NextStep::cleave(plan, "it shows each finding with its fix", Risk::Read))
+            }
             Self::Gate { hint, next, exit, .. } => {
                 let problem = Problem { hint: hint.clone(), ..problem }.exit(*exit);
                 match next {
@@ -202,7 +214,15 @@ impl EngineError {
             Self::WrongState { .. } => problem.exit(ExitCode::Refused),
             Self::Interrupted => problem.exit(ExitCode::Interrupted),
             Self::Reported(problem) => (**problem).clone(),
+            Self::Pg(error) | Self::Connect { source: error, .. } => crate::help::against(error, problem),
+            Self::Stream(error) => crate::help::against_stream(error, problem),
+            Self::Verify(error) => crate::help::against_verify(error, problem),
+            Self::Journal(error) => crate::help::against_journal(error, problem),
             _ => problem,
         }
     }
+}
+
+fn findings_stand(count: usize) -> String {
+    if count == 1 { "1 finding stands".to_owned() } else { format!("{count} findings stand") }
 }

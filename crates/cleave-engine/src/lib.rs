@@ -8,6 +8,7 @@ mod doctor;
 mod engine;
 mod error;
 mod events;
+mod help;
 mod init;
 mod lease;
 mod operations;

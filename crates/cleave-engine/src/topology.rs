@@ -25,9 +25,10 @@ impl Site {
     /// Opens a SQL connection.
     ///
     /// # Errors
-    /// As [`cleave_pg::connect`].
+    /// As [`cleave_pg::connect`], with the database's name.
     pub async fn connect(&self, purpose: &str) -> Result<Session, EngineError> {
-        Ok(cleave_pg::connect(&self.endpoint, purpose).await?)
+        let connected = cleave_pg::connect(&self.endpoint, purpose).await;
+        connected.map_err(|source| EngineError::Connect { database: self.name.clone(), source })
     }
 
     /// How the server of `other` reaches this database.

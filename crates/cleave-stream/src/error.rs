@@ -193,6 +193,18 @@ pub enum StreamError {
     /// `C0516`: a task of the stream ended in a way that it cannot.
     #[error("a task of the stream ended unexpectedly: {0}")]
     Task(String),
+    /// `C0518`: the source's log ends before what the target has of it.
+    #[error(
+        "the source of {stream} has been set back: its log ends at {found}, but the target has applied it up to {position}"
+    )]
+    SourceSetBack {
+        /// `service/direction`.
+        stream: String,
+        /// End of the source's log.
+        found: Lsn,
+        /// `cleave.position` on the target.
+        position: Lsn,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -220,6 +232,7 @@ impl StreamError {
             Self::Journal(journal) => journal.code(),
             Self::Task(_) => "C0516",
             Self::Cancelled => "C0517",
+            Self::SourceSetBack { .. } => "C0518",
         }
     }
 

@@ -73,7 +73,7 @@ fn refuse_table(catalog: &Catalog, carried: &Carried<'_>, table: &Table, found: 
     let triggers = table.triggers.iter().filter(|trigger| !text_is_ours(&trigger.name));
     for trigger in triggers {
         if matches!(trigger.firing, TriggerFiring::Always | TriggerFiring::Replica) {
-            let object = format!("trigger {} on {}", trigger.name, table.name);
+            let object = format!("trigger {} of {}", trigger.name, table.name);
             found.insert(unsupported(object, "also fires for replicated changes, so it would act twice"));
         }
     }

@@ -10,7 +10,7 @@ use crate::{
 use cleave_api::ExitCode;
 use cleave_journal::{MoveRow, MoveState};
 use cleave_model::Direction;
-use cleave_plan::{MovePlan, Weight};
+use cleave_plan::{Finding, MovePlan, Weight};
 
 /// When a foreground `apply` leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Runner {
             return Err(self.wrong_state("paused", "apply", Some("resume")));
         }
         let move_ = self.context(&row)?;
+        self.refuse_half_cancelled(&move_).await?;
         if !matches!(row.state, MoveState::Planned | MoveState::Prepared | MoveState::Copying) {
             self.streams.start(&move_, row.state).await?;
             return Ok(row.state);
@@ -95,8 +96,7 @@ impl Runner {
         }
         if fresh.is_refused() {
             let refusals = fresh.findings.iter().filter(|finding| finding.weight == Weight::Refusal);
-            let findings: Vec<String> =
-                refusals.map(|f| format!("{} {}: {}", f.code, f.object, f.message)).collect();
+            let findings: Vec<String> = refusals.map(refusal).collect();
             return Err(EngineError::Refused {
                 service: self.service.clone(),
                 count: findings.len(),
@@ -109,10 +109,17 @@ impl Runner {
         })?;
         let session = self.journal().await?;
         let sides = (&self.m.name, &self.n.name);
-        cleave_failpoint::hit_async("plan.stored").await;
         MoveRow::start(&*session, &self.service, sides, &value, &fresh.fingerprint).await?;
+        cleave_failpoint::hit_async("plan.stored").await;
         self.open_row("apply").await
     }
+}
+
+/// A finding in one line, with what would settle it.
+fn refusal(finding: &Finding) -> String {
+    let Finding { code, object, message, fix, .. } = finding;
+    let fix = fix.as_ref().map(|fix| format!("; to settle it: {fix}"));
+    format!("{code} {object}: {message}{}", fix.unwrap_or_default())
 }
 
 /// A plan is run exactly or not at all: sizes and findings may have changed, nothing else.

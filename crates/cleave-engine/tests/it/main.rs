@@ -7,6 +7,8 @@ mod doctor;
 mod init;
 mod journey;
 mod least_privilege;
+mod pagila;
 mod places;
 mod privileges;
 mod review_wedges;
+mod trouble;

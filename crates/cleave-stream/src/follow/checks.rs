@@ -30,6 +30,11 @@ pub(super) fn position(
             found_timeline: found.timeline,
         });
     }
+    // Only flushed log is ever sent, so a crash cannot take back what we have: a backup was restored. The server would
+    // not tell: it would send nothing until its log reaches our position again, and leave out all before.
+    if found.lsn < position.lsn {
+        return Err(StreamError::SourceSetBack { stream, found: found.lsn, position: position.lsn });
+    }
     Ok(position)
 }
 

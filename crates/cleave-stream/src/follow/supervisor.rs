@@ -13,7 +13,7 @@ use crate::{
 };
 use cleave_journal::position;
 use cleave_model::{Lsn, labels};
-use cleave_pg::{Session, connect, connect_replication, replication::ReplicationStream};
+use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationStream};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -154,6 +154,12 @@ struct Connected {
 
 async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     let purpose = format!("follow {}", spec.stream());
+    let control = connect(&spec.target, "follow control").await.on(Side::Target)?;
+    // Who holds the lease is the only one that may follow.
+    spec.lease.check(&*control).await?;
+    end_leftover_sessions(&control, &purpose, Side::Target).await?;
+    let watch = connect(&spec.source, &format!("watch {}", spec.stream())).await.on(Side::Source)?;
+    end_leftover_sessions(&watch, &purpose, Side::Source).await?;
     let origin = labels::origin(&spec.service, spec.direction);
     // The origin is free only once the earlier session is gone, so the position read after it is the last one.
     let target = connect_writer(&spec.target, &purpose, &origin, spec.options.idle_limit).await?;
@@ -162,12 +168,28 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;
     let identity = replication.identify_system().await.on(Side::Source)?;
     let position = checks::position(spec, stored, &identity)?.lsn;
-    let watch = connect(&spec.source, &format!("watch {}", spec.stream())).await.on(Side::Source)?;
     checks::slot(spec, &watch, position).await?;
     let publication = spec.publication.quoted();
     let options = [("proto_version", "1"), ("publication_names", publication.as_str()), ("messages", "true")];
     let stream = replication.start_replication(&spec.slot, position, &options).await.on(Side::Source)?;
     Ok(Connected { stream, watch, target, position, marker })
+}
+
+/// Ends sessions of this stream that an earlier engine has left: a process that was stopped, or one behind a dead
+/// network, keeps slot and origin in use for as long as its connections seem to live.
+async fn end_leftover_sessions(session: &Session, purpose: &str, side: Side) -> Result<(), StreamError> {
+    let name = format!("cleave {purpose}");
+    // The server keeps 63 bytes of an application's name.
+    session
+        .execute(
+            "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+             where application_name = pg_catalog.left($1, 63) and datname = pg_catalog.current_database() and usename = current_user",
+            &[&name],
+        )
+        .await
+        .during("ending sessions of an earlier run of the stream")
+        .on(side)?;
+    Ok(())
 }
 
 /// Runs reader, applier and watch until one of them ends.

@@ -60,7 +60,7 @@ async fn every_object_kind_that_is_not_known_is_refused_by_name() {
                 "table public.heir inherits from public.parent",
                 "table public.part_1 is a partition of public.part, which is not part of the move",
                 "table public.typed is a typed table (of pair)",
-                "trigger t on public.always also fires for replicated changes, so it would act twice",
+                "trigger t of public.always also fires for replicated changes, so it would act twice",
             ],
             "{version:?}"
         );
