@@ -4,6 +4,7 @@
 //! die, a writer goes on through the old names: at no instant may both sides accept writes, no application may see an
 //! error, and in the end every acknowledged transaction is at the home, once.
 
+mod coverage;
 mod sample;
 mod stage;
 
@@ -229,4 +230,17 @@ async fn a_command_right_after_a_kill_waits_until_the_dead_ones_lease_has_run_ou
     stage.kill_and_leave_leases(Verb::Cutover, "cutover.half_open.after=exit").await;
     stage.expect(Verb::Cutover).await;
     ends_clean(&stage, writer, Side::N).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_on_by_itself_when_the_engine_that_executes_it_is_killed() {
+    let (stage, writer) = following(OLDEST_TO_NEWEST).await;
+    let engine = stage.engine("cutover.half_open.after=exit").await;
+    stage.expect(Verb::Cutover).await;
+    engine.assert_killed().await;
+    let engine = stage.engine("rollback.close.after=exit").await;
+    stage.expect(Verb::Rollback).await;
+    engine.assert_killed().await;
+    assert_eq!(writer.total().refused, 0, "an application was refused");
+    ends_clean(&stage, writer, Side::M).await;
 }

@@ -4,9 +4,9 @@ use crate::runner::Runner;
 use cleave_sandbox::{Endpoint, Kind, Oracle, Pace, Record, SqlScript, Version, Workload};
 use cleave_testkit::TestDatabase;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 /// Tiny tables with what a switch has to carry: a key between moved tables, one that comes in, one that goes out, a
@@ -232,6 +232,25 @@ impl Stage {
         assert!(!(on_m && on_n), "{verb:?} killed by {failpoints}: both sides accept writes");
     }
 
+    /// `cleave run`, once it holds the leases.
+    pub(crate) async fn engine(&self, failpoints: &str) -> RunningEngine {
+        let mut command = self.runner.command(&["run"]);
+        command.env("CLEAVE_FAILPOINTS", failpoints).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let engine = RunningEngine { child };
+        let m = self.m.connect().await.unwrap();
+        let held = format!(
+            "select label from cleave.lease where label like '%pid {}' and $1 <> ''",
+            engine.child.id()
+        );
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.text(&m, &held).await.is_none() {
+            assert!(Instant::now() < deadline, "the engine does not take its lease");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        engine
+    }
+
     async fn run(&self, verb: Verb, environment: &[(&str, &str)]) -> Output {
         let mut command = self.runner.command(verb.arguments());
         command.envs(environment.iter().copied());
@@ -301,6 +320,27 @@ impl Stage {
                 assert_eq!(left, 0, "{side}: {sql}");
             }
         }
+    }
+}
+
+/// `cleave run` in the background; ended with the test.
+pub(crate) struct RunningEngine {
+    child: Child,
+}
+
+impl RunningEngine {
+    /// It has met its failpoint.
+    pub(crate) async fn assert_killed(mut self) {
+        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
+        assert_eq!(status.signal(), Some(9), "the engine was not killed");
+    }
+}
+
+impl Drop for RunningEngine {
+    fn drop(&mut self) {
+        // It has ended already where all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,0 +1,54 @@
+//! No failpoint of the engine stands where no command passes: it would be one that nobody is killed at.
+
+use super::OLDEST_TO_NEWEST;
+use super::stage::{Shape, Stage, Verb};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_point_of_the_code_is_passed_by_a_command_that_is_killed_there() {
+    let mut passed = BTreeSet::new();
+    for copy_kept in [true, false] {
+        let stage = Stage::new(Shape { copy_kept, ..OLDEST_TO_NEWEST }).await;
+        let writer = stage.writer().await;
+        for verb in [
+            Verb::Apply,
+            Verb::Cancel,
+            Verb::Apply,
+            Verb::Verify,
+            Verb::Cutover,
+            Verb::Rollback,
+            Verb::Verify,
+            Verb::Cutover,
+            Verb::Complete,
+        ] {
+            passed.extend(stage.points(verb).await);
+        }
+        writer.stop().await.unwrap();
+    }
+    let mut written = BTreeSet::new();
+    for name in ["cleave-engine", "cleave-stream"] {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src");
+        collect(&sources, &mut written);
+    }
+    let unpassed: Vec<_> = written.difference(&passed).collect();
+    assert!(written.len() > 30 && unpassed.is_empty(), "passed by no command: {unpassed:?}");
+}
+
+/// The names that stand in calls such as `hit_async("slot.made")`.
+fn collect(folder: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, names);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let calls = text.split("cleave_failpoint::").skip(1);
+            let literal = |call: &str| {
+                let argument = call.split_once('(')?.1.strip_prefix('"')?;
+                Some(argument.split_once('"')?.0.to_owned())
+            };
+            names.extend(calls.filter_map(literal));
+        }
+    }
+}
