@@ -1,4 +1,4 @@
-//! What leaves the boundary of a service: keys, views, functions. Told in the plan, object by object.
+//! What leaves the boundary of a service: keys, views, functions, sequences. Told in the plan, object by object.
 
 use crate::{Crossing, Scope, readiness};
 use cleave_config::Bridge;
@@ -14,6 +14,7 @@ pub(crate) fn list(scope: &Scope<'_>, bridge: Bridge) -> Vec<Crossing> {
     crossings.extend(scope.outbound_keys().into_iter().map(|(table, key)| outbound(table, key)));
     crossings.extend(views(scope, bridge));
     crossings.extend(functions(scope, bridge));
+    crossings.extend(sequences(scope));
     crossings
 }
 
@@ -88,4 +89,12 @@ fn functions(scope: &Scope<'_>, bridge: Bridge) -> Vec<Crossing> {
             crossing("function", function, outcome)
         })
         .collect()
+}
+
+/// No bridge leads to a sequence. An identity's has no name that people use.
+fn sequences(scope: &Scope<'_>) -> Vec<Crossing> {
+    const OUTCOME: &str = "leaves with its tables: nextval and currval of its old name fail after the switch; \
+                           leave the column out and read the number with RETURNING";
+    let named = scope.sequences().into_iter().filter(|s| s.owner_column.as_ref().is_none_or(|o| !o.identity));
+    named.map(|sequence| crossing("sequence", sequence.name.to_string(), OUTCOME)).collect()
 }

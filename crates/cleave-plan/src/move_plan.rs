@@ -128,7 +128,7 @@ pub struct PlannedReference {
 /// What leaves the boundary, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossing {
-    /// `foreign key`, `view`, `materialized view`, `function`, `trigger`.
+    /// `foreign key in`, `foreign key out`, `view`, `materialized view`, `function`, `sequence`.
     pub kind: String,
     /// The object.
     pub object: String,

@@ -69,9 +69,15 @@ impl Cinema {
         let m = TestDatabase::create(from, "cinema_m").await.unwrap();
         let n = TestDatabase::create(to, "cinema_n").await.unwrap();
         m.connect().await.unwrap().batch_execute(SCHEMA).await.unwrap();
+        Self::over(m, n, &["film", "film_part"], bridge)
+    }
+
+    /// A move of these tables of schema `public` from one database, as it is, to another.
+    pub(crate) fn over(m: TestDatabase, n: TestDatabase, tables: &[&str], bridge: &str) -> Self {
         // Slots, origins and roles belong to the cluster, which tests share: each test's service has its own name.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let service = format!("films_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let tables: Vec<String> = tables.iter().map(|table| format!("public.{table}")).collect();
         let text = format!(
             r#"
 [databases]
@@ -79,7 +85,7 @@ monolith = {{ url = {:?} }}
 products = {{ url = {:?} }}
 [services.{service}]
 home = "products/films"
-tables = ["public.film", "public.film_part"]
+tables = {tables:?}
 copies = ["monolith/films_copy"]
 bridge = "{bridge}"
 [limits]

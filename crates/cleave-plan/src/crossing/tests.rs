@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::Scope;
-use crate::scope::sample::{Sample, foreign_key, public, table};
+use crate::scope::sample::{Sample, foreign_key, owned_sequence, public, table};
 use cleave_config::Bridge;
 use cleave_model::catalog::ReferentialAction;
 
@@ -102,4 +102,28 @@ fn a_trigger_function_of_moved_tables_alone_is_carried_and_crosses_nothing() {
     sample.trigger("inventory", "stock_check", "begin perform 1 from film; return new; end");
     let line = "function public.stock_check(): goes on through the bridge (its text names a moved table)";
     check(&sample, Bridge::Forward, &[line]);
+}
+
+#[test]
+fn a_sequence_that_leaves_is_told_because_no_bridge_leads_to_its_old_name() {
+    let mut sample = Sample::with([table("film"), table("inventory")]);
+    owned_sequence(&mut sample, "film_id_seq", "film");
+    owned_sequence(&mut sample, "inventory_id_seq", "inventory");
+    let code = sample.sequence("film_code_seq");
+    sample.table_mut("film").columns[1].default_sequence = Some(code);
+    let line = |name: &str| {
+        format!(
+            "sequence public.{name}: leaves with its tables: nextval and currval of its old name fail after the \
+             switch; leave the column out and read the number with RETURNING"
+        )
+    };
+    let lines = [line("film_id_seq"), line("film_code_seq")];
+    check(&sample, Bridge::Forward, &lines.each_ref().map(String::as_str));
+
+    let identity = |sample: &mut Sample| {
+        let owners = sample.source.sequences.iter_mut().filter_map(|sequence| sequence.owner_column.as_mut());
+        owners.for_each(|owner| owner.identity = true);
+    };
+    identity(&mut sample);
+    check(&sample, Bridge::Forward, &[&line("film_code_seq")]);
 }
