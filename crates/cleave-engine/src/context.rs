@@ -5,6 +5,7 @@ use cleave_config::{Hooks, Limits};
 use cleave_journal::{Entry, EntryEvent, Lease, MoveRow};
 use cleave_model::{Direction, ServiceName, labels};
 use cleave_plan::MovePlan;
+use cleave_stream::Cancelled;
 use serde_json::Value;
 use std::path::PathBuf;
 use tokio_postgres::GenericClient;
@@ -25,9 +26,16 @@ pub(crate) struct MoveContext {
     /// Where hooks run.
     pub(crate) folder: PathBuf,
     pub(crate) events: Events,
+    /// Somebody asks to stop.
+    pub(crate) cancelled: Cancelled,
 }
 
 impl MoveContext {
+    /// [`EngineError::Interrupted`] once somebody asks to stop.
+    pub(crate) fn check_cancelled(&self) -> Result<(), EngineError> {
+        if self.cancelled.is_cancelled() { Err(EngineError::Interrupted) } else { Ok(()) }
+    }
+
     /// The site that a direction reads.
     pub(crate) fn source_of(&self, direction: Direction) -> &Site {
         match direction {

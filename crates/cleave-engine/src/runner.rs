@@ -114,6 +114,7 @@ impl Runner {
             hooks: self.topology.config().hooks.clone(),
             folder: self.topology.folder().to_owned(),
             events: self.events.clone(),
+            cancelled: self.cancelled.clone(),
         })
     }
 
@@ -169,6 +170,9 @@ impl Runner {
 
     /// Stops the streams after their current transactions.
     pub(crate) async fn stop(&mut self) {
+        // What stopped a stream must be in the move's row before this process is gone; if the source cannot be
+        // reached, the next engine finds the same.
+        let _ = self.report_stopped_streams().await;
         self.streams.stop_all().await;
     }
 }

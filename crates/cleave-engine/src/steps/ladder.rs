@@ -33,7 +33,10 @@ pub(crate) async fn with_ladder(
             return Err(EngineError::gate("C0703", message)
                 .hint("wait for it to end, or end it; then run the command again"));
         }
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = move_.cancelled.cancelled() => return Err(EngineError::Interrupted),
+        }
         wait = (wait * 2).min(WAIT_MAX);
     }
 }

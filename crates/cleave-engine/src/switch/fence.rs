@@ -132,6 +132,8 @@ impl Switch<'_> {
 
     /// Begins T (and TN) and takes the locks: from here writers wait.
     pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
+        // The ladder may be long; before the next rung there is nothing to lose.
+        self.move_.check_cancelled()?;
         let t = self.begin(&self.move_.m, "switch T").await?;
         // Connecting takes milliseconds that writers need not wait for.
         let tn = match self.round {

@@ -127,7 +127,10 @@ impl<'a> Switch<'a> {
                 Effect::Run(step) => self.perform(step).await?,
                 Effect::Undo(step) => self.take_back(step).await?,
                 Effect::Wait { ms } => {
-                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+                        () = self.move_.cancelled.cancelled() => {}
+                    }
                     Event::Succeeded
                 }
                 Effect::Resolve => self.resolve().await?,
@@ -149,6 +152,9 @@ impl<'a> Switch<'a> {
         cleave_failpoint::hit_async(before).await;
         let result = match self.remaining() {
             Some(left) if step.is_inside_pause() && step != Step::Open => {
+                if left.is_zero() {
+                    return Ok(self.over_budget(step, began));
+                }
                 match tokio::time::timeout(left, self.run_step(step)).await {
                     Ok(result) => result,
                     Err(_) if step == Step::Switch => return self.lost_answer(began).await,
@@ -232,7 +238,10 @@ impl<'a> Switch<'a> {
             _ => Event::Failed,
         };
         let detail = json!({ "code": error.code(), "sqlstate": error.sqlstate() });
-        self.failure = Some(error);
+        self.failure = Some(match event {
+            Event::LockTimeout => self.blocked().await,
+            _ => error,
+        });
         self.entry(step, EntryEvent::Failed, detail).await;
         Ok(event)
     }

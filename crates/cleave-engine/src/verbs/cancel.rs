@@ -13,7 +13,20 @@ use cleave_model::{Direction, labels};
 use cleave_pg::{During, Session};
 use serde_json::json;
 
+/// Step of the journal.
+const CANCEL: &str = "cancel";
+
 impl Runner {
+    /// Refuses to go on with a move that is half taken back.
+    pub(super) async fn refuse_half_cancelled(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let entries = move_.entries(&*self.journal().await?).await?;
+        let last = entries.iter().rev().find(|entry| entry.step == CANCEL);
+        if last.is_some_and(|entry| entry.event == EntryEvent::Begin) {
+            return Err(self.wrong_state("half cancelled", "apply", Some("cancel")));
+        }
+        Ok(())
+    }
+
     /// Removes what `apply` has made. Repeated after a crash, it goes on.
     pub(crate) async fn cancel(&mut self) -> Result<(), EngineError> {
         let Some(row) = self.row().await? else {
@@ -31,6 +44,8 @@ impl Runner {
             "cancel",
             format!("removes what apply made in {} and {}", move_.m.name, move_.n.name),
         );
+        // From here on there is no going on with `apply`: the slots go first.
+        move_.journal_m(&*self.journal().await?, CANCEL, EntryEvent::Begin, &json!({})).await?;
         self.streams.stop_all().await;
         cleave_failpoint::hit_async("cancel.begin").await;
         for direction in [Direction::Back, Direction::Forward] {
@@ -51,7 +66,7 @@ impl Runner {
         move_.m_lease.check(&*m).await?;
         cleave_journal::delete_owner(&*m, &self.service).await?;
         MoveRow::transition(&*m, &self.service, &[row.state], MoveState::Cancelled).await?;
-        move_.journal_m(&*m, "cancel", EntryEvent::Done, &json!({})).await?;
+        move_.journal_m(&*m, CANCEL, EntryEvent::Done, &json!({})).await?;
         sql(&m, "commit").await?;
         step.finish("the service is where it was");
         Ok(())

@@ -1,7 +1,7 @@
 //! No state that a crash, a person or a server can leave keeps every command away, and none is taken for a good one.
 
 use crate::cinema::{Cinema, number, text};
-use cleave_api::ExitCode;
+use cleave_api::{CutoverOutcome, ExitCode};
 use cleave_engine::{Answer, EngineError, Verb};
 use cleave_sandbox::Version;
 use std::time::Duration;
@@ -71,6 +71,42 @@ async fn a_move_whose_target_is_gone_can_be_cancelled() {
     cinema.on_n().await.batch_execute("drop schema films cascade").await.unwrap();
     cinema.verb(Verb::Cancel).await.unwrap();
     cinema.apply().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_move_that_is_half_taken_back_is_not_filled_again() {
+    let cinema = Cinema::new(Version::V16, Version::V16, "forward").await;
+    cinema.apply().await.unwrap();
+    let n = cinema.on_n().await;
+    n.batch_execute("create table films.of_others ()").await.unwrap();
+    assert_eq!(code(cinema.verb(Verb::Cancel).await), "C0712");
+    assert_eq!(code(cinema.apply().await), "C0421");
+    n.batch_execute("drop table films.of_others").await.unwrap();
+    cinema.verb(Verb::Cancel).await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_who_waits_for_locks_can_give_up() {
+    let cinema = Cinema::new(Version::V16, Version::V16, "forward").await;
+    cinema.apply().await.unwrap();
+    cinema.verb(Verb::Verify).await.unwrap();
+    let m = cinema.on_m().await;
+    m.batch_execute("begin; select count(*) from film").await.unwrap();
+    let (mut engine, canceller) = cinema.engine();
+    let films = cinema.films();
+    engine.take(&films).await.unwrap();
+    let waiting = engine.execute(&films, Verb::Cutover { dry_run: false });
+    let watcher = async {
+        let seen = cinema.on_m().await;
+        let failed = "select count(*) from cleave.journal where step = 'cutover.fence' and event = 'failed'";
+        while number(&seen, failed).await == 0 {}
+        canceller.cancel();
+    };
+    let (answer, ()) = tokio::time::timeout(LIMIT, async { tokio::join!(waiting, watcher) }).await.unwrap();
+    let Answer::Switch(report) = answer.unwrap() else { panic!() };
+    assert_eq!(report.outcome, CutoverOutcome::Aborted, "{report:?}");
+    assert!(report.reason.as_ref().is_some_and(|reason| !reason.contains("budget")), "{report:?}");
+    engine.close().await;
 }
 
 #[tokio::test]
