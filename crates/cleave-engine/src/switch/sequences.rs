@@ -17,7 +17,8 @@ struct Standing {
 impl Standing {
     /// The further one in the sequence's direction.
     fn further(self, other: Self, ascending: bool) -> Self {
-        let key = |standing: Self| if ascending { standing.last_value } else { -standing.last_value };
+        // Bitwise not turns the order round and, unlike a minus, has an answer for the lowest value.
+        let key = |standing: Self| if ascending { standing.last_value } else { !standing.last_value };
         match key(self).cmp(&key(other)) {
             std::cmp::Ordering::Greater => self,
             std::cmp::Ordering::Less => other,
@@ -115,5 +116,6 @@ mod tests {
         assert_eq!(at(5, true).further(at(7, false), true), at(7, false));
         assert_eq!(at(-5, true).further(at(-7, true), false), at(-7, true));
         assert_eq!(at(5, false).further(at(5, true), true), at(5, true));
+        assert_eq!(at(i64::MIN, true).further(at(-7, true), false), at(i64::MIN, true));
     }
 }
