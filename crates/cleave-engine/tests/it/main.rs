@@ -8,7 +8,6 @@ mod init;
 mod journey;
 mod least_privilege;
 mod pagila;
-mod pagila;
 mod places;
 mod privileges;
 mod review_wedges;
