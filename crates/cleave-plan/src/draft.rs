@@ -207,7 +207,9 @@ fn script(
         finish.extend(create::owners(carried, place, &owner.value));
     }
     finish.extend(create::comments(carried, place));
-    TargetScript { prepare, indexes, foreign_keys: keys.add, validate: keys.validate, finish }
+    let mut cancel = fill::drop(&service.name, carried, place);
+    cancel.extend(create::drop_kept(carried, place, target.schemas.iter().map(|schema| &schema.name)));
+    TargetScript { prepare, indexes, foreign_keys: keys.add, validate: keys.validate, finish, cancel }
 }
 
 /// The way back reads N, so N needs the replica identities that `apply` sets on M.

@@ -149,6 +149,10 @@ pub struct TargetScript {
     pub validate: Vec<String>,
     /// One transaction: triggers, fill triggers, statistics objects, policies, comments, grants, owners.
     pub finish: Vec<String>,
+    /// `cancel`, after the tables and their schema: functions in schema `cleave`, and what stands in schemas that the
+    /// service's types and functions brought with them.
+    #[serde(default)]
+    pub cancel: Vec<String>,
 }
 
 /// The plan.

@@ -8,6 +8,7 @@ mod foreign_key;
 mod function;
 mod grant;
 mod index;
+mod kept;
 mod late;
 mod sequence;
 mod table;
@@ -21,6 +22,7 @@ pub(crate) use foreign_key::{definition as fk_definition, leaves as fk_leaves};
 pub(crate) use grant::statement as grant_statement;
 pub use grant::{Grants, grants, owners};
 pub use index::indexes;
+pub use kept::drop_kept;
 pub use late::{comments, late_checks, policies, statistics, triggers};
 pub use target::Target;
 

@@ -85,7 +85,7 @@ impl Runner {
         let schema = move_.plan.target_schema().quoted();
         let tables: Vec<String> =
             move_.plan.tables.iter().map(|table| table.target.qualified().quoted()).collect();
-        let statements = [
+        let mut statements = vec![
             "begin".to_owned(),
             format!("drop table if exists {}", tables.join(", ")),
             // What is left in it are sequences, types and functions of ours.
@@ -96,6 +96,7 @@ impl Runner {
                 labels::fence_function(&self.service).quoted()
             ),
         ];
+        statements.extend(move_.plan.script.cancel.iter().cloned());
         sql(&n, &script(&statements)).await?;
         move_.n_lease.check(&*n).await?;
         cleave_journal::delete_owner(&*n, &self.service).await?;

@@ -276,10 +276,15 @@ async fn check_way_out(from: Version, to: Version) {
     house.verb(Verb::Cancel).await;
     assert_eq!(house.bridge_roles().await, 0);
     house.applications_work(1).await;
-    let left = "select count(*) from pg_namespace where nspname = 'films' or nspname like 'cleave\\_bridge%'";
-    for client in [house.cinema.on_m().await, house.cinema.on_n().await] {
-        assert_eq!(number(&client, left).await, 0);
-    }
+    let (m, n) = (house.cinema.on_m().await, house.cinema.on_n().await);
+    let bridges = "select count(*) from pg_namespace where nspname like 'cleave\\_bridge%'";
+    assert_eq!(number(&m, bridges).await, 0);
+    let made = "select count(*) from pg_namespace where nspname in ('films', 'kinds')";
+    assert_eq!(number(&n, made).await, 0);
+    let functions = "select count(*) from pg_proc where pronamespace = 'cleave'::regnamespace";
+    assert_eq!(number(&n, functions).await, 0);
+    house.verb(Verb::Apply(None)).await;
+    assert_eq!(number(&n, made).await, 2);
     engine.cancel();
 }
 
