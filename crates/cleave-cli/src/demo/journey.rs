@@ -14,10 +14,14 @@ use std::time::Duration;
 
 /// How often a switch that undid itself, or that a gate refused at a busy moment, is tried again.
 const ATTEMPTS: u32 = 20;
+/// After so many of them the machine is taken to be too small for the writer, which then slows down by a third.
+const ATTEMPTS_AT_FULL_RATE: u32 = 3;
+/// The writer does not become slower than that, in writing transactions per second.
+const RATE_MIN: u32 = 50;
 /// How long the writer may take for the commits that are waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections of the writer.
-const CONNECTIONS: u32 = 8;
+const CONNECTIONS: u32 = 4;
 
 /// A journey on its way: the writer writes, and the engine holds the lease.
 pub(super) struct Journey {
@@ -26,6 +30,10 @@ pub(super) struct Journey {
     service: ServiceName,
     engine: Engine,
     writer: Workload,
+    /// Transactions per second that were wished for, those that only read included.
+    full_rate: u32,
+    /// Writing transactions per second now.
+    rate: u32,
     /// How long writers waited at each switch, aborted ones included.
     pauses_ms: Vec<u64>,
     wishes: Wishes,
@@ -81,6 +89,8 @@ pub(super) async fn travel(
         service,
         engine,
         writer,
+        full_rate: rate,
+        rate: wishes.rate,
         pauses_ms: Vec::new(),
         wishes: wishes.clone(),
     };
@@ -139,7 +149,10 @@ impl Journey {
     /// One switch, tried again when the moment was too busy for its budget.
     async fn switch(&mut self, verb: Verb, label: &str) -> Result<(), DemoError> {
         let mut reason = String::new();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt >= ATTEMPTS_AT_FULL_RATE {
+                self.slow_down();
+            }
             self.writer.lap();
             match self.engine.execute(&self.service, verb.clone()).await {
                 Ok(Answer::Switch(report)) => {
@@ -162,6 +175,19 @@ impl Journey {
         }
         let what = if matches!(verb, Verb::Rollback { .. }) { "rollback" } else { "cutover" };
         Err(DemoError::NotSwitched { what, attempts: ATTEMPTS, reason })
+    }
+
+    /// Asks for fewer transactions, and says so: the servers, the engine and the writer share this machine.
+    fn slow_down(&mut self) {
+        let rate = (self.rate * 2 / 3).max(RATE_MIN).min(self.rate);
+        if rate < self.rate {
+            self.rate = rate;
+            let all = u64::from(self.full_rate) * u64::from(rate) / u64::from(self.wishes.rate);
+            self.writer.set_rate(Some(u32::try_from(all).unwrap_or(u32::MAX).max(1)));
+            self.narration.tell(format!(
+                "this machine is too busy: the writer slows down to {rate} writing transactions a second"
+            ));
+        }
     }
 
     /// The longest time without a commit of any writer since the lap began, in milliseconds. The pause is over for
@@ -189,7 +215,7 @@ impl Journey {
 
     /// Lets the writer write for about a second, with the engine running: it settles what deletes left to do.
     async fn let_write(&mut self) -> Result<(), DemoError> {
-        let commits = u64::from(self.wishes.rate);
+        let commits = u64::from(self.rate);
         tokio::select! {
             written = written(&self.writer, commits) => written,
             ended = self.engine.run() => Ok(ended?),

@@ -11,6 +11,9 @@ const SCHEMA: &str = include_str!("../../../../examples/storefront/schema.sql");
 const DATA: &str = include_str!("../../../../examples/storefront/data.sql");
 const CONFIG: &str = include_str!("../../../../examples/storefront/cleave.toml");
 
+/// Locks that cannot be had soon are asked for again by the journey, which tells of it.
+const LIMITS: &str = "\n[limits]\nlock_budget = \"5s\"\n";
+
 const COUNTS: &str = "
     select count(*), coalesce(sum((xpath('/row/n/text()', query_to_xml(
                format('select count(*) as n from %s', oid::regclass), false, true, '')))[1]::text::bigint), 0)::bigint,
@@ -38,7 +41,7 @@ pub(super) async fn load(servers: &Servers, scale: f64) -> Result<Size, DemoErro
 
 /// The sample's own cleave.toml, with the servers' URLs in place of environment variables.
 pub(super) fn topology(servers: &Servers) -> Result<Topology, DemoError> {
-    let mut text = CONFIG.to_owned();
+    let mut text = format!("{CONFIG}{LIMITS}");
     for (variable, url) in
         [("env:MONOLITH_URL", servers.monolith_url()), ("env:PRODUCTS_URL", servers.products_url())]
     {

@@ -36,7 +36,8 @@ fn the_demonstration_ends_with_a_proof_that_holds_and_a_report() {
 
     let text = std::fs::read_to_string(runner.path().join("target/demo/report.json")).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
-    let number = |key: &str| report.get(key).and_then(Value::as_f64).unwrap_or_else(|| panic!("{key} in {text}"));
+    let number =
+        |key: &str| report.get(key).and_then(Value::as_f64).unwrap_or_else(|| panic!("{key} in {text}"));
     for key in ["lost", "duplicated", "refused"] {
         assert_eq!(number(key), 0.0, "{key} in {text}");
     }
