@@ -48,7 +48,7 @@ pub async fn run(arguments: InitArgs, context: &Context) -> Result<ExitCode, Fai
 /// The database, read as an entry of a configuration file is.
 fn site(url: &str) -> Result<cleave_engine::Site, Failure> {
     let text = format!(
-        "[databases]\nmonolith = {{ url = {} }}\n[services.any]\nhome = \"monolith/any\"\ntables = [\"public.*\"]\n",
+        "[databases]\nmonolith = {{ url = {} }}\nhome = {{ url = \"env:HOME_URL\" }}\n[services.any]\nhome = \"home/any\"\ntables = [\"public.*\"]\n",
         serde_json::Value::from(url)
     );
     let config = Config::parse(&text, "URL").map_err(|errors| bad_url(errors.errors().first()))?;
@@ -69,4 +69,16 @@ fn taken(path: &Path) -> Failure {
         .hint("--force writes over it; -C FILE names another")
         .exit(ExitCode::Usage)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_read_as_an_entry_of_the_file_would_be() {
+        let database = |url: &str| site(url).ok().map(|site| site.endpoint.dbname().to_owned());
+        assert_eq!(database("postgres://me@somewhere:5444/shop").as_deref(), Some("shop"));
+        assert_eq!(database("somewhere"), None);
+    }
 }
