@@ -144,10 +144,12 @@ async fn an_apply_or_cancel_that_is_killed_anywhere_is_ended_by_the_same_command
         stage.expect(Verb::Verify).await;
         cancels[at % cancels.len()].strike(&stage, &writer).await;
         stage.assert_nothing_left().await;
-        // A dead apply may also be taken back instead.
-        stage.kill(Verb::Apply, &apply.failpoints[0]).await;
-        stage.expect(Verb::Cancel).await;
-        stage.assert_nothing_left().await;
+        if at % 3 == 0 {
+            // A dead apply may also be taken back instead.
+            stage.kill(Verb::Apply, &apply.failpoints[0]).await;
+            stage.expect(Verb::Cancel).await;
+            stage.assert_nothing_left().await;
+        }
     }
     ends_clean(&stage, writer, Side::M).await;
 }
