@@ -3,7 +3,7 @@
 use crate::{EngineError, Site};
 use cleave_journal::{JournalError, LEASE_TTL, Lease};
 use cleave_model::DatabaseName;
-use cleave_pg::Session;
+use cleave_pg::{During, Session};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -39,6 +39,11 @@ impl Leases {
         }
         let mut session = site.connect("lease").await?;
         cleave_journal::install(&mut session).await?;
+        // A transaction of a holder that was stopped, not ended, may keep the row: not for ever.
+        session
+            .batch_execute("set lock_timeout = '30s'")
+            .await
+            .during("limiting how long the lease is waited for")?;
         let lease = Lease::acquire(&*session, &self.holder, &self.label).await?;
         cleave_failpoint::hit_async("lease.taken").await;
         let keeper = tokio::spawn(keep(session, site.clone(), lease.clone(), self.lost.clone()));
