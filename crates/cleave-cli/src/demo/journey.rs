@@ -208,7 +208,8 @@ impl Journey {
             ),
             _ => format!(
                 "{label}: undid itself after {pause} ms, writes go to {home} as before; again: {}",
-                report.reason.as_deref().unwrap_or("no reason given")
+                // Who holds which lock follows the colon: too much for a line.
+                report.reason.as_deref().and_then(|reason| reason.split(':').next()).unwrap_or("no reason given")
             ),
         });
     }
