@@ -55,13 +55,16 @@ impl Runner {
         self.drop_target(&move_).await?;
         cleave_failpoint::hit_async("cancel.target_dropped").await;
         self.drop_origins(&move_).await?;
+        cleave_failpoint::hit_async("cancel.origins_dropped").await;
         self.drop_bridge_role(&move_).await?;
+        cleave_failpoint::hit_async("cancel.role_dropped").await;
         let m = self.journal().await?;
         for table in move_.plan.row_tables().filter(|table| table.set_identity.is_some()) {
             let name = table.source.qualified();
             let statement = format!("alter table {} replica identity default", name.quoted());
             steps::with_ladder(&move_, &m, &[statement], &[name]).await?;
         }
+        cleave_failpoint::hit_async("cancel.end").await;
         sql(&m, "begin").await?;
         move_.m_lease.check(&*m).await?;
         cleave_journal::delete_owner(&*m, &self.service).await?;
@@ -70,16 +73,13 @@ impl Runner {
         sql(&m, "commit").await?;
         step.finish("the service is where it was");
         Ok(())
-        cleave_failpoint::hit_async("cancel.origins_dropped").await;
     }
-        cleave_failpoint::hit_async("cancel.role_dropped").await;
 
     /// Only what this move made. Tables that somebody else has put into the schema, and views on ours, stop the step.
     async fn drop_target(&self, move_: &MoveContext) -> Result<(), EngineError> {
         let n = move_.n.connect("cancel").await?;
         if !cleave_journal::step_is_done(&*n, &self.service, move_.incarnation, "prepare_target").await? {
             return Ok(());
-        cleave_failpoint::hit_async("cancel.end").await;
         }
         refuse_foreign_tables(&n, move_).await?;
         let schema = move_.plan.target_schema().quoted();
