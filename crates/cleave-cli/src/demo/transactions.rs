@@ -214,7 +214,8 @@ mod tests {
     use super::*;
 
     fn transactions() -> Transactions {
-        let names = RANGES.split('\'').skip(1).step_by(2);
+        let sql = RANGES.lines().filter(|line| !line.starts_with("--"));
+        let names = sql.filter_map(|line| line.split('\'').nth(1));
         Transactions::parse(names.map(|name| (name.to_owned(), (1, 9))).collect()).unwrap()
     }
 
