@@ -100,8 +100,8 @@ impl fmt::Display for AbortReason {
 enum State {
     /// Performing `round.steps()[at]`.
     Running { at: usize },
-    /// Waiting before the ladder's next rung; the fence is to be tried again.
-    Waiting { ms: u64 },
+    /// Waiting before the ladder's next rung; `round.steps()[from]` is to be tried again.
+    Waiting { ms: u64, from: usize },
     /// Asking M how T ended; the reason is what an abort will be put down to.
     Resolving { reason: AbortReason },
     /// Undoing `round.steps()[at]`, downwards.
@@ -113,8 +113,8 @@ enum State {
 /// What follows when everything is undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AfterUndo {
-    /// Try the fence again after a pause.
-    Retry { ms: u64 },
+    /// Try again from `round.steps()[from]` after a pause.
+    Retry { ms: u64, from: usize },
     /// Give up.
     Finish(Outcome),
 }
@@ -146,7 +146,7 @@ impl Machine {
         match self.state {
             State::Running { at } | State::Undoing { at, .. } => self.round.steps().get(at).copied(),
             State::Resolving { .. } => Some(Step::Switch),
-            State::Waiting { .. } => Some(Step::Fence),
+            State::Waiting { from, .. } => self.round.steps().get(from).copied(),
             State::Finished(_) => None,
         }
     }
@@ -156,7 +156,7 @@ impl Machine {
     pub fn step(mut self, event: Event) -> (Self, Effect) {
         self.state = match (self.state.clone(), event) {
             (State::Running { at }, event) => self.after_run(at, event),
-            (State::Waiting { .. }, _) => State::Running { at: self.fence_at() },
+            (State::Waiting { from, .. }, _) => State::Running { at: from },
             (State::Resolving { .. }, Event::Found(Decision::Committed)) => {
                 State::Running { at: self.switch_at() + 1 }
             }
@@ -176,7 +176,7 @@ impl Machine {
                 Some(step) => Effect::Run(*step),
                 None => Effect::Finish(Outcome::Switched),
             },
-            State::Waiting { ms } => Effect::Wait { ms },
+            State::Waiting { ms, .. } => Effect::Wait { ms },
             State::Resolving { .. } => Effect::Resolve,
             State::Undoing { at, .. } => Effect::Undo(self.round.steps()[at]),
             State::Finished(outcome) => Effect::Finish(outcome),
@@ -201,7 +201,8 @@ impl Machine {
         let finish = |reason| AfterUndo::Finish(Outcome::Aborted(reason));
         let then = match event {
             Event::LockTimeout => match self.backoff.take_ms() {
-                Some(ms) => AfterUndo::Retry { ms },
+                // T holds every lock or none: past the fence all is tried again from there, before it the step itself.
+                Some(ms) => AfterUndo::Retry { ms, from: at.min(self.fence_at()) },
                 None => finish(AbortReason::Locks),
             },
             Event::OverBudget => finish(AbortReason::Budget),
@@ -215,13 +216,13 @@ impl Machine {
     /// Undoes the topmost step below `above` that leaves something; when there is none, goes on with `then`.
     fn undo_below(&self, above: usize, then: AfterUndo) -> State {
         let lowest = match then {
-            AfterUndo::Retry { .. } => self.fence_at(),
+            AfterUndo::Retry { from, .. } => from,
             AfterUndo::Finish(_) => 0,
         };
         let next = (lowest..above).rev().find(|at| self.round.steps()[*at].leaves_something());
         match (next, then) {
             (Some(at), then) => State::Undoing { at, then },
-            (None, AfterUndo::Retry { ms }) => State::Waiting { ms },
+            (None, AfterUndo::Retry { ms, from }) => State::Waiting { ms, from },
             (None, AfterUndo::Finish(outcome)) => State::Finished(outcome),
         }
     }

@@ -264,6 +264,17 @@ fn a_lock_timeout_lets_writers_through_before_the_next_attempt() {
 }
 
 #[test]
+fn a_lock_that_the_bridge_could_not_have_is_tried_again_with_the_bridge() {
+    let seen = effects(
+        Round::Cutover,
+        &[Event::Succeeded, Event::LockTimeout, Event::Succeeded, Event::Succeeded, Event::Succeeded],
+    );
+    assert_eq!(seen[2], Effect::Undo(Step::Bridge));
+    assert!(matches!(seen[3], Effect::Wait { .. }), "{:?}", seen[3]);
+    assert_eq!(seen[4..], [Step::Bridge, Step::Fence].map(Effect::Run));
+}
+
+#[test]
 fn the_lock_ladder_ends_with_its_budget() {
     let (mut machine, mut effect) = Machine::start(Round::Cutover, LIMITS, 7);
     let mut attempts = 0;
