@@ -1,6 +1,10 @@
 //! Integration tests of the engine, on real servers.
 
 #![cfg(test)]
+#![expect(
+    clippy::large_futures,
+    reason = "a test's future holds a whole journey, and is polled once on a stack of its own"
+)]
 
 mod cinema;
 mod doctor;
