@@ -5,15 +5,22 @@
 
 use crate::{EngineError, Events, Topology, lease::Leases, operations, runner::Runner, verbs::Until};
 use cleave_api::{CutoverReport, ExitCode, VerifyReport};
-use cleave_journal::{JournalError, MoveRow};
+use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
 use cleave_model::{DatabaseName, ServiceName};
 use cleave_plan::MovePlan;
 use cleave_stream::Cancelled;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Mutex;
 
 /// How often operations, streams and work rows are looked at.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How often the engine looks whether somebody asks for a service that it does not run yet.
+const ADOPTION: Duration = Duration::from_secs(1);
 
 /// What a verb is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +123,7 @@ impl Engine {
     pub async fn run(&mut self) -> Result<(), EngineError> {
         let mut lost = self.leases.lost();
         let mut working: BTreeMap<ServiceName, tokio::task::JoinHandle<()>> = BTreeMap::new();
+        let mut looked = Instant::now();
         loop {
             tokio::select! {
                 () = self.cancelled.cancelled() => break,
@@ -129,6 +137,10 @@ impl Engine {
             }
             working.retain(|_, task| !task.is_finished());
             self.tick(&mut working).await;
+            if looked.elapsed() >= ADOPTION {
+                self.adopt().await;
+                looked = Instant::now();
+            }
         }
         for task in working.into_values() {
             // A verb stops at its next safe point; one that panicked has said so.
@@ -158,6 +170,23 @@ impl Engine {
         }
     }
 
+    /// Takes the services that somebody asks for and whose source this engine holds: nobody else can serve them.
+    async fn adopt(&mut self) {
+        let idle =
+            self.topology.config().services.iter().filter(|service| {
+                !self.runners.contains_key(&service.name) && self.leases.holds(&service.from)
+            });
+        let idle: Vec<_> = idle.map(|service| (service.name.clone(), service.from.clone())).collect();
+        for (service, source) in idle {
+            // A server that cannot be reached is tried again at the next look.
+            let asked = operations::waiting(&self.topology, &service, &source).await;
+            let Ok(Some(asked)) = asked else { continue };
+            if let Err(error) = Box::pin(self.take(&service)).await {
+                let _ = operations::refuse(&self.topology, &source, asked, &error).await;
+            }
+        }
+    }
+
     /// Takes every service of cleave.toml whose move needs streams, or all that are named.
     ///
     /// # Errors
@@ -180,6 +209,11 @@ impl Engine {
         }
         let row = MoveRow::read(&*session, service).await?;
         Ok(row.is_some_and(|row| row.state.is_open() || row.state == cleave_journal::MoveState::Done))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.runners.keys().map(ServiceName::as_str).collect();
+        names.join(", ")
     }
 
     /// Stops the streams and gives the leases back.
@@ -239,15 +273,11 @@ pub async fn execute(
     events: &Events,
     cancelled: &Cancelled,
 ) -> Result<Answer, EngineError> {
-    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
-    let answer = match engine.take(service).await {
-        Ok(()) => engine.execute(service, verb).await,
-        Err(EngineError::Journal(JournalError::LeaseHeld { label, .. })) => {
-            events.note(Some(service), format!("{label} runs the service and executes the command"));
-            operations::delegate(topology, service, verb, events, cancelled).await
-        }
-        Err(error) => Err(error),
+    let mut engine = match Box::pin(hold(topology, service, &verb, events, cancelled)).await? {
+        Held::Here(engine) => engine,
+        Held::Elsewhere(answer) => return Ok(answer),
     };
+    let answer = Box::pin(engine.execute(service, verb)).await;
     engine.close().await;
     answer
 }
@@ -263,26 +293,60 @@ pub async fn apply(
     until: Until,
     (events, cancelled): (&Events, &Cancelled),
 ) -> Result<Answer, EngineError> {
-    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
-    let answer = match engine.take(service).await {
-        Err(EngineError::Journal(JournalError::LeaseHeld { label, .. })) => {
-            events.note(Some(service), format!("{label} runs the service and executes the command"));
-            engine.close().await;
-            return operations::delegate(topology, service, Verb::Apply(plan), events, cancelled).await;
-        }
-        Err(error) => Err(error),
-        Ok(()) => engine.execute(service, Verb::Apply(plan)).await,
+    let verb = Verb::Apply(plan);
+    let mut engine = match Box::pin(hold(topology, service, &verb, events, cancelled)).await? {
+        Held::Here(engine) => engine,
+        Held::Elsewhere(answer) => return Ok(answer),
     };
-    let answer = match (answer, until) {
+    let answer = match (Box::pin(engine.execute(service, verb)).await, until) {
         (Ok(answer), Until::Stopped) => {
             events
                 .note(Some(service), "the target follows; this process keeps the streams going until Ctrl-C");
-            engine.run().await.map(|()| answer)
+            Box::pin(engine.run()).await.map(|()| answer)
         }
         (answer, _) => answer,
     };
     engine.close().await;
     answer
+}
+
+/// Who works on a service.
+enum Held {
+    /// This process.
+    Here(Engine),
+    /// Another one, which has executed the verb.
+    Elsewhere(Answer),
+}
+
+/// Takes the leases of a service, or hands the verb to who has them. A holder that has died keeps its leases until they
+/// run out, each at its own time: that long is waited.
+async fn hold(
+    topology: &Topology,
+    service: &ServiceName,
+    verb: &Verb,
+    events: &Events,
+    cancelled: &Cancelled,
+) -> Result<Held, EngineError> {
+    let mut abandoned: Option<Instant> = None;
+    loop {
+        let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
+        let Err(error) = engine.take(service).await else { return Ok(Held::Here(engine)) };
+        engine.close().await;
+        if !matches!(error, EngineError::Journal(JournalError::LeaseHeld { .. })) {
+            return Err(error);
+        }
+        if let Some(answer) = operations::delegate(topology, service, verb, events, cancelled).await? {
+            return Ok(Held::Elsewhere(answer));
+        }
+        // Nobody holds the source, so who holds the target is about to lose it, or works on another move.
+        if abandoned.get_or_insert_with(Instant::now).elapsed() > LEASE_TTL {
+            return Err(error);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = cancelled.cancelled() => return Err(EngineError::Interrupted),
+        }
+    }
 }
 
 /// The engine until stopped.
@@ -294,8 +358,8 @@ pub async fn run(topology: &Topology, events: &Events, cancelled: &Cancelled) ->
     let result = match engine.take_open().await {
         Ok(0) => Err(EngineError::gate("C0713", "no service has an open move")
             .hint("`cleave apply SERVICE` starts one")),
-        Ok(count) => {
-            events.note(None, format!("keeps the streams of {count} services going until Ctrl-C"));
+        Ok(_) => {
+            events.note(None, format!("keeps the streams of {} going until Ctrl-C", engine.names()));
             engine.run().await
         }
         Err(error) => Err(error),

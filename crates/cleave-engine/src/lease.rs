@@ -51,6 +51,11 @@ impl Leases {
         Ok(lease)
     }
 
+    /// True if this engine holds a database's lease.
+    pub(crate) fn holds(&self, database: &DatabaseName) -> bool {
+        self.held.contains_key(database)
+    }
+
     /// Names the database whose lease was taken over, once that happens. Everything must stop then.
     pub(crate) fn lost(&self) -> watch::Receiver<Option<String>> {
         self.lost.subscribe()

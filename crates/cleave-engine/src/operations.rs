@@ -8,9 +8,9 @@ use crate::{
 };
 use cleave_api::ExitCode;
 use cleave_journal::{
-    Operation, OperationState, finish_operation, next_operation, operation, request_operation,
+    Lease, Operation, OperationState, finish_operation, next_operation, operation, request_operation,
 };
-use cleave_model::ServiceName;
+use cleave_model::{DatabaseName, ServiceName};
 use cleave_stream::Cancelled;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -34,15 +34,35 @@ async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
         Ok(verb) => run_verb(runner, verb).await,
         Err(error) => Err(error),
     };
-    let value = match result {
-        Ok(answer) => answered(&answer),
-        Err(error) => {
-            let problem = error.problem();
-            json!({ "exit": problem.exit.code(), "problem": problem })
-        }
-    };
+    let value = result.as_ref().map_or_else(failed, answered);
     let session = runner.journal().await?;
     Ok(finish_operation(&*session, asked.id, &value).await?)
+}
+
+/// The operation that waits for a service which no engine runs.
+pub(crate) async fn waiting(
+    topology: &Topology,
+    service: &ServiceName,
+    source: &DatabaseName,
+) -> Result<Option<i64>, EngineError> {
+    let session = topology.site(source)?.connect("operation").await?;
+    Ok(next_operation(&*session, service).await?.map(|asked| asked.id))
+}
+
+/// Ends an operation whose service cannot be taken.
+pub(crate) async fn refuse(
+    topology: &Topology,
+    source: &DatabaseName,
+    id: i64,
+    error: &EngineError,
+) -> Result<(), EngineError> {
+    let session = topology.site(source)?.connect("operation").await?;
+    Ok(finish_operation(&*session, id, &failed(error)).await?)
+}
+
+fn failed(error: &EngineError) -> Value {
+    let problem = error.problem();
+    json!({ "exit": problem.exit.code(), "problem": problem })
 }
 
 fn answered(answer: &Answer) -> Value {
@@ -99,32 +119,52 @@ fn described(verb: &Verb) -> (&'static str, Value) {
     }
 }
 
-/// Hands a verb to the engine that holds the service and waits for its result.
+/// Hands a verb to the engine that holds the service's source and waits for its result. `None` when there is no such
+/// engine, or it is gone before it had a result; the verb has been withdrawn then.
 pub(crate) async fn delegate(
     topology: &Topology,
     service: &ServiceName,
-    verb: Verb,
+    verb: &Verb,
     events: &Events,
     cancelled: &Cancelled,
-) -> Result<Answer, EngineError> {
+) -> Result<Option<Answer>, EngineError> {
     let configured = planning::service(topology, service.as_str())?;
     let session = topology.site(&configured.from)?.connect("operation").await?;
-    let (name, arguments) = described(&verb);
+    let Some(label) = holder(&session).await? else { return Ok(None) };
+    events.note(Some(service), format!("{label} runs the service and executes the command"));
+    let (name, arguments) = described(verb);
     let by = format!("pid {}", std::process::id());
     let id = request_operation(&*session, service, name, &arguments, &by).await?;
     loop {
+        // In this order: it may end the operation as its last deed.
+        let gone = holder(&session).await?.is_none();
         let asked = operation(&*session, id).await?;
         if asked.state == OperationState::Done {
             let result = asked.result.unwrap_or_default();
             let exit = result.get("exit").and_then(Value::as_i64).unwrap_or(1);
-            return Ok(Answer::Elsewhere(ExitCode::from_number(exit), result));
+            return Ok(Some(Answer::Elsewhere(ExitCode::from_number(exit), result)));
+        }
+        if gone {
+            finish_operation(&*session, id, &failed(&EngineError::Interrupted)).await?;
+            return Ok(None);
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = cancelled.cancelled() => {
-                events.note(Some(service), format!("operation {id} goes on in the other engine"));
+                if asked.state == OperationState::Requested {
+                    // Nobody may be surprised by it later.
+                    finish_operation(&*session, id, &failed(&EngineError::Interrupted)).await?;
+                } else {
+                    events.note(Some(service), format!("operation {id} goes on in the other engine"));
+                }
                 return Err(EngineError::Interrupted);
             }
         }
     }
+}
+
+/// Who holds the lease of a database now.
+async fn holder(session: &cleave_pg::Session) -> Result<Option<String>, EngineError> {
+    let holder = Lease::current(&**session).await?.filter(|holder| holder.expires_in_ms > 0);
+    Ok(holder.map(|holder| holder.label))
 }
