@@ -84,7 +84,7 @@ async fn rehearse(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let fresh = cleave_engine::plan(&work.topology, service).await?;
-    if saved.is_some_and(|saved| saved != fresh) {
+    if saved.is_some_and(|saved| !saved.does_the_same_as(&fresh)) {
         let again = NextStep::cleave(["plan", service.as_str()], "shows what it would be now", Risk::Read);
         let problem = Problem::error("C0223", "the plan no longer fits the databases or cleave.toml");
         return Err(problem.next(again).exit(ExitCode::Drift).into());

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 mod arguments;
+mod bad_input;
 mod config;
 mod demo;
 mod explain;
 mod interrupts;
-mod reports;
 mod journey;
 mod kill_points;
+mod reports;
 mod runner;
+mod second_operator;
+mod store;
 mod surroundings;
