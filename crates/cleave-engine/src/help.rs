@@ -1,7 +1,9 @@
 //! What helps when a server says no, or says nothing.
 
+use crate::EngineError;
 use cleave_api::{NextStep, Problem, Risk};
 use cleave_journal::JournalError;
+use cleave_model::{Direction, ServiceName};
 use cleave_pg::PgError;
 use cleave_stream::StreamError;
 use cleave_verify::VerifyError;
@@ -63,6 +65,38 @@ pub(crate) fn against_verify(error: &VerifyError, problem: Problem) -> Problem {
             against(source, problem)
         }
         _ => problem,
+    }
+}
+
+/// The loss of the lease behind a stream's end: the engine's end too.
+pub(crate) fn lease_lost(error: &StreamError) -> Option<EngineError> {
+    match error {
+        StreamError::Journal(JournalError::LeaseLost { epoch }) => {
+            Some(JournalError::LeaseLost { epoch: *epoch }.into())
+        }
+        _ => None,
+    }
+}
+
+/// What helps when a stream has stopped for good.
+pub(crate) fn for_stopped(error: &StreamError, direction: Direction, service: &ServiceName) -> String {
+    let anew = format!("`cleave cancel {service}`, then `cleave apply {service}` copies anew");
+    match error {
+        StreamError::SystemChanged { .. }
+        | StreamError::SourceSetBack { .. }
+        | StreamError::SlotLost { .. }
+        | StreamError::SlotAhead { .. }
+        | StreamError::PositionInvalid { .. } => format!("nothing was applied; {anew}"),
+        StreamError::TableChanged { .. } => {
+            format!("changes written since then are in the log in the new form; {anew}")
+        }
+        StreamError::StrayWrite { .. } if direction == Direction::Back => {
+            format!("the home is not touched by it; {anew}")
+        }
+        StreamError::StrayWrite { .. } => format!(
+            "the home is not touched by it; there is no rollback any more: `cleave complete {service}` ends the move"
+        ),
+        _ => format!("settle it on the target, then `cleave resume {service}`"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Streams that have stopped: told once, and kept in the move's row for `status`.
 
 use crate::{EngineError, runner::Runner};
+use cleave_api::{NextStep, Risk};
 use cleave_journal::MoveRow;
 use cleave_model::Direction;
 
@@ -11,6 +12,10 @@ impl Runner {
             let Some(failure) = self.streams.get(direction).and_then(|stream| stream.failure()) else {
                 continue;
             };
+            // Whoever has taken over has streams of its own; their row is none of ours.
+            if crate::help::lease_lost(&failure).is_some() {
+                continue;
+            }
             let told = &mut self.reported[usize::from(direction == Direction::Back)];
             if told.as_ref() == Some(&failure.to_string()) {
                 continue;
@@ -18,7 +23,12 @@ impl Runner {
             *told = Some(failure.to_string());
             let problem = cleave_api::Problem::from_error(failure.code(), &*failure)
                 .about(format!("{direction} stream of service {}", self.service))
-                .hint(format!("settle it, then `cleave resume {}`", self.service));
+                .hint(crate::help::for_stopped(&failure, direction, &self.service))
+                .next(NextStep::cleave(
+                    ["explain", failure.code()],
+                    "it tells the cause and the fix",
+                    Risk::Read,
+                ));
             let session = self.journal().await?;
             let value = serde_json::to_value(&problem).map_err(|error| EngineError::Stored {
                 what: "the problem".to_owned(),

@@ -1,8 +1,10 @@
 //! Who is in the way, and ending sessions of our own.
 
+use super::run::Switch;
 use crate::{EngineError, Site};
 use cleave_model::{Oid, QualifiedName};
 use cleave_pg::{During, Session, locks::Blocker};
+use cleave_plan::cutover::Round;
 use std::time::Duration;
 
 /// How long a session that was told to end may take.
@@ -35,6 +37,28 @@ fn holder(blocker: &Blocker) -> String {
         blocker.application.as_deref().unwrap_or(""),
         blocker.state.as_deref().unwrap_or("state unknown"),
     )
+}
+
+impl Switch<'_> {
+    /// Who held what T or TN asked for. A failed transaction has let go of its locks, so they are not among them.
+    pub(super) async fn blocked(&self) -> EngineError {
+        let plan = &self.move_.plan;
+        let mut on_m: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
+        on_m.extend(plan.references.iter().map(|reference| reference.table.qualified()));
+        let mut held = vec![(&self.m, &self.move_.m, on_m)];
+        if self.round == Round::Rollback {
+            let on_n = plan.tables.iter().map(|table| table.target.qualified()).collect();
+            held.push((&self.n, &self.move_.n, on_n));
+        }
+        let mut parts = Vec::new();
+        for (session, site, tables) in held {
+            let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            let holders = describe_holders(session, &tables).await;
+            parts.push(format!("{} in {}: {holders}", names.join(", "), site.name));
+        }
+        EngineError::gate("C0703", parts.join("; "))
+            .hint("wait for it to end, or end it; then run the command again")
+    }
 }
 
 /// True while a transaction is neither committed nor aborted.

@@ -124,6 +124,9 @@ impl Runner {
 pub(super) async fn drop_direction(move_: &MoveContext, direction: Direction) -> Result<(), EngineError> {
     let source = move_.source_of(direction).connect("drop stream").await?;
     let target = move_.target_of(direction).connect("drop stream").await?;
+    // No transaction spans a slot: an operator that was stopped and wakes late must not get this far.
+    move_.target_lease_of(direction.opposite()).check(&*source).await?;
+    move_.target_lease_of(direction).check(&*target).await?;
     cleave_pg::slots::drop(&source, &move_.slot(direction), DROP_LIMIT).await?;
     cleave_failpoint::hit_async("drop_direction.slot").await;
     let publication = labels::publication(&move_.service, direction);

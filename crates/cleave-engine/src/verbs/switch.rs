@@ -182,10 +182,14 @@ impl Runner {
                 .next(&["resume", self.service.as_str()]));
         };
         match stream.failure() {
-            Some(error) => {
-                Err(EngineError::gate("C0708", format!("the {direction} stream has stopped: {error}"))
-                    .hint(format!("see `cleave explain {}`", error.code())))
-            }
+            Some(error) => match crate::help::lease_lost(&error) {
+                Some(lost) => Err(lost),
+                None => {
+                    Err(EngineError::gate("C0708", format!("the {direction} stream has stopped: {error}"))
+                        .hint(crate::help::for_stopped(&error, direction, &self.service))
+                        .next(&["explain", error.code()]))
+                }
+            },
             None => Ok(()),
         }
     }
@@ -199,6 +203,9 @@ impl Runner {
         let stream = self.streams.feeding_new_home(round)?;
         if stream.wait_for_marker(&marker, CATCH_UP_LIMIT).await {
             return Ok(());
+        }
+        for direction in [Direction::Forward, Direction::Back] {
+            self.stream_gate(direction)?;
         }
         let why = stream.problem().unwrap_or_else(|| "it is behind".to_owned());
         let message = format!("the stream did not catch up within {} s: {why}", CATCH_UP_LIMIT.as_secs());
@@ -247,7 +254,8 @@ impl Runner {
             return refuse("the verification is older than verify_max_age".to_owned());
         }
         if verification.fingerprints != now.fingerprints {
-            return refuse("the tables were altered since the verification".to_owned());
+            let names = super::verify::altered(&verification.fingerprints, &now.fingerprints);
+            return refuse(format!("altered since the verification: {}", names.join(", ")));
         }
         if (&verification.slot, verification.clusters) != (&now.slot, now.clusters) {
             return refuse("the verification was made with another slot or another server".to_owned());

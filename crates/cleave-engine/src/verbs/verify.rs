@@ -4,6 +4,7 @@ use crate::{EngineError, context::MoveContext, runner::Runner, status::timestamp
 use cleave_api::{Difference, DifferenceKind, Event, TableVerdict, VerificationState, VerifyReport};
 use cleave_journal::{EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome};
 use cleave_model::{Direction, Ident, QualifiedName, labels};
+use cleave_pg::Session;
 use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
 use cleave_verify::{
     RowKey, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
@@ -156,8 +157,12 @@ fn verdict(outcome: &VerifyOutcome) -> VerificationOutcome {
 pub(super) async fn bound_to(move_: &MoveContext) -> Result<Verification, EngineError> {
     let m = move_.m.connect("verify").await?;
     let n = move_.n.connect("verify").await?;
-    let oids: Vec<u32> =
-        crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
+    let at_target = crate::streams::oids_at_target(&n, move_).await?;
+    let (mut on_m, mut on_n) = (Vec::new(), Vec::new());
+    for table in &move_.plan.tables {
+        on_m.push((table.source.qualified(), table.source_oid));
+        on_n.push((table.target.qualified(), at_target.get(&table.source_oid).map_or(0, |oid| oid.0)));
+    }
     let (m_facts, n_facts) =
         (cleave_pg::catalog::read_facts(&m).await?, cleave_pg::catalog::read_facts(&n).await?);
     Ok(Verification {
@@ -165,16 +170,33 @@ pub(super) async fn bound_to(move_: &MoveContext) -> Result<Verification, Engine
         rows: 0,
         differences: 0,
         at_epoch_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        fingerprints: [
-            cleave_pg::fingerprint(&m, &move_.plan.source_oids()).await?,
-            cleave_pg::fingerprint(&n, &oids).await?,
-        ],
+        fingerprints: [fingerprints(&m, &on_m).await?, fingerprints(&n, &on_n).await?],
         slot: move_.slot(Direction::Forward),
         clusters: [
             (m_facts.system_identifier, m_facts.timeline),
             (n_facts.system_identifier, n_facts.timeline),
         ],
     })
+}
+
+/// A line per table, so that a difference can be named.
+async fn fingerprints(session: &Session, tables: &[(QualifiedName, u32)]) -> Result<String, EngineError> {
+    let mut lines = Vec::with_capacity(tables.len());
+    for (name, oid) in tables {
+        lines.push(format!("{} {name}", cleave_pg::fingerprint(session, &[*oid]).await?));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// The tables whose lines differ, with their database's side.
+pub(super) fn altered(before: &[String; 2], now: &[String; 2]) -> Vec<String> {
+    let sides = [("source", 0), ("new home", 1)];
+    let differing = sides.into_iter().flat_map(|(side, at)| {
+        let known: Vec<&str> = before[at].lines().collect();
+        let lines = now[at].lines().filter(move |line| !known.contains(line));
+        lines.map(move |line| format!("{} ({side})", line.split_once(' ').map_or(line, |(_, name)| name)))
+    });
+    differing.collect()
 }
 
 fn report(move_: &MoveContext, outcome: &VerifyOutcome, began: Instant) -> VerifyReport {

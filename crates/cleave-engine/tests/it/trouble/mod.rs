@@ -1,6 +1,10 @@
 //! Bad input and bad days: what is said, with which exit code, and that nothing is lost.
 
+mod failover;
+mod locks;
 mod network;
+mod operators;
 mod plans;
 mod servers;
 mod stage;
+mod strays;

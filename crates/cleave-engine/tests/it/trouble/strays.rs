@@ -1,0 +1,124 @@
+//! What nobody should do while a service moves: alter its tables, or write where only copies are.
+
+use super::servers::verified;
+use super::stage::{House, on, switched};
+use cleave_engine::{Answer, Verb};
+
+#[tokio::test]
+async fn a_column_added_after_the_verification_is_a_reason_to_verify_again() {
+    let house = House::verified("added_column").await;
+    let stage = &house.stage;
+    stage.on_m("alter table inventory add column note text").await;
+    stage.on_m("alter table film add column year int").await;
+    assert_eq!(
+        stage.said(stage.cutover().await),
+        "C0710 exit 4: altered since the verification: public.film (source)\nnext: cleave verify SERVICE"
+    );
+    assert_eq!(stage.home().await, "monolith");
+}
+
+#[tokio::test]
+async fn an_index_dropped_after_the_verification_is_a_reason_to_verify_again() {
+    let house = House::verified("dropped_index").await;
+    let stage = &house.stage;
+    stage.on_n("drop index films.film_title").await;
+    assert_eq!(
+        stage.said(stage.cutover().await),
+        "C0710 exit 4: altered since the verification: films.film (new home)\nnext: cleave verify SERVICE"
+    );
+    stage.verb(Verb::Verify).await.unwrap();
+    switched(stage.cutover().await);
+}
+
+const CHANGED: &str = "C0506 exit 1: table public.film has changed: it has a column year that the stream does not know\n\
+    hint: changes written since then are in the log in the new form; `cleave cancel SERVICE`, then `cleave apply \
+    SERVICE` copies anew\nnext: cleave explain C0506";
+
+#[tokio::test]
+async fn a_column_added_while_the_target_follows_stops_the_stream_by_name() {
+    let house = House::verified("ddl_stops").await;
+    let stage = &house.stage;
+    let running = stage.run();
+    stage
+        .on_m("alter table film add column year int; insert into film (title, year) values ('later', 1999)")
+        .await;
+    let problem = running.problem("C0506").await;
+    assert_eq!(stage.say(&problem), CHANGED);
+    let status = cleave_engine::status(&stage.topology(), Some(&stage.service())).await.unwrap();
+    assert_eq!(status.services[0].problems.first().map(|problem| problem.code.as_str()), Some("C0506"));
+    // `status` reads what was stored.
+    let stored = stage.say(&status.services[0].problems[0]);
+    assert_eq!(stored, CHANGED.rsplit_once('\n').unwrap().0);
+    let Answer::Elsewhere(exit, value) = stage.cutover().await.unwrap() else { panic!() };
+    assert_eq!((exit.code(), &value["problem"]["code"]), (4, &"C0708".into()), "{value}");
+    running.stop().await;
+    // The way that the hint shows leads on.
+    stage.verb(Verb::Cancel).await.unwrap();
+    stage.apply().await.unwrap();
+    verified(stage).await;
+    switched(stage.cutover().await);
+}
+
+#[tokio::test]
+async fn a_write_past_the_fence_of_the_new_home_stops_the_way_back() {
+    let house = House::verified("stray_n").await;
+    let stage = &house.stage;
+    let running = stage.run();
+    // A superuser may leave the fence out.
+    let stray = "alter table films.film disable trigger all;
+                 insert into films.film (id, title) values (-1, 'stray');
+                 alter table films.film enable always trigger cleave_fence";
+    stage.on_n(stray).await;
+    let problem = running.problem("C0505").await;
+    assert_eq!(
+        stage.say(&problem),
+        "C0505 exit 1: a write reached a copy: films.film of the back stream's source, which is not the home of \
+         SERVICE\nhint: the home is not touched by it; `cleave cancel SERVICE`, then `cleave apply SERVICE` copies \
+         anew\nnext: cleave explain C0505"
+    );
+    running.stop().await;
+    let said = stage.said(stage.cutover().await);
+    // Either the stream has met the write again, or what it has withdrawn is missed first.
+    let stopped = "C0708 exit 4: the back stream has stopped: a write reached a copy: films.film";
+    assert!(
+        said.starts_with(stopped) || said.starts_with("C0710 exit 4: service SERVICE is not verified"),
+        "{said}"
+    );
+    assert_eq!(stage.home().await, "monolith");
+}
+
+#[tokio::test]
+async fn a_write_to_the_copy_that_stays_behind_stops_the_forward_stream() {
+    let house = House::verified("stray_m").await;
+    let stage = &house.stage;
+    switched(stage.cutover().await);
+    let running = stage.run();
+    let refused = on(&stage.m, "").await.batch_execute("delete from films_copy.film").await.unwrap_err();
+    assert!(refused.as_db_error().unwrap().message().contains("products"), "{refused:?}");
+    stage
+        .on_m(
+            "alter table films_copy.film disable trigger all;
+             insert into films_copy.film (id, title) values (-1, 'stray');
+             alter table films_copy.film enable always trigger cleave_fence",
+        )
+        .await;
+    let problem = running.problem("C0505").await;
+    assert_eq!(
+        stage.say(&problem),
+        "C0505 exit 1: a write reached a copy: films_copy.film of the forward stream's source, which is not the home \
+         of SERVICE\nhint: the home is not touched by it; there is no rollback any more: `cleave complete SERVICE` \
+         ends the move\nnext: cleave explain C0505"
+    );
+    // The home goes on meanwhile, and the copy with it.
+    stage.on_m("insert into film (title) values ('at home')").await;
+    stage.until(&stage.m, "select count(*) = 1 from films_copy.film where title = 'at home'").await;
+    running.stop().await;
+    let said = stage.said(stage.rollback().await);
+    assert!(
+        said.starts_with(
+            "C0708 exit 4: the forward stream has stopped: a write reached a copy: films_copy.film"
+        ),
+        "{said}"
+    );
+    stage.verb(Verb::Complete).await.unwrap();
+}
