@@ -12,6 +12,25 @@ use crate::references::{self, Reference};
 use cleave_model::catalog::Catalog;
 use cleave_model::{Ident, QualifiedName, ServiceName};
 
+/// Which tables a switch locks first. Applications write both kinds in one transaction, some in this order and some in
+/// that: whichever the switch takes, it deadlocks with the others and has to try again, the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockOrder {
+    /// Moved tables, then those that refer to them: as rows are made.
+    MovedFirst,
+    /// Tables that refer to moved ones first: as keys are checked.
+    StayingFirst,
+}
+
+impl LockOrder {
+    fn arrange(self, moved: Vec<String>, staying: Vec<String>) -> Vec<String> {
+        match self {
+            Self::MovedFirst => [moved, staying].concat(),
+            Self::StayingFirst => [staying, moved].concat(),
+        }
+    }
+}
+
 /// A switch of one service at its old home.
 #[derive(Clone, Copy, Debug)]
 pub struct Switch<'a> {
@@ -44,14 +63,12 @@ impl Switch<'_> {
     }
 
     /// Everything that [`forward`](Self::forward) changes, locked in one fixed order: dependent views outermost
-    /// first, moved tables with their partitions, tables with keys between the two sides. Moved tables come before
-    /// those that refer to them because applications write them in that order: the other way round every transaction
-    /// between its two statements would be a deadlock. The sequences that no column owns come last and are moved at
-    /// once, which is their lock.
-    pub fn lock(&self) -> Vec<String> {
+    /// first, then moved tables with their partitions and tables with keys between the two sides. The sequences that
+    /// no column owns come last and are moved at once, which is their lock.
+    pub fn lock(&self, order: LockOrder) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
-        locks.extend(self.tables().iter().map(access_exclusive));
-        locks.extend(self.staying().iter().map(access_exclusive));
+        let moved = self.tables().iter().map(access_exclusive).collect();
+        locks.extend(order.arrange(moved, self.staying().iter().map(access_exclusive).collect()));
         let copy_schema = self.copy_schema.quoted();
         locks.extend(
             self.carried.free_sequences().map(|sequence| {
@@ -63,14 +80,12 @@ impl Switch<'_> {
 
     /// For the way back, step one: the bridge and the tables that refer to it, nothing that the applier needs. Its
     /// guards read the staying tables during the drain, so these are locked against writers only.
-    pub fn lock_bridge(&self) -> Vec<String> {
+    pub fn lock_bridge(&self, order: LockOrder) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
-        locks.extend(bridge::lock(self.mode, self.carried));
-        locks.extend(
-            self.staying()
-                .iter()
-                .map(|table| format!("lock table only {} in share row exclusive mode", table.quoted())),
-        );
+        let against_writers =
+            |table: &QualifiedName| format!("lock table only {} in share row exclusive mode", table.quoted());
+        let staying = self.staying().iter().map(against_writers).collect();
+        locks.extend(order.arrange(bridge::lock(self.mode, self.carried), staying));
         locks
     }
 
@@ -183,4 +198,16 @@ impl Switch<'_> {
 
 fn access_exclusive(table: &QualifiedName) -> String {
     format!("lock table only {} in access exclusive mode", table.quoted())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_orders_take_the_same_locks() {
+        let (moved, staying) = (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]);
+        assert_eq!(LockOrder::MovedFirst.arrange(moved.clone(), staying.clone()), ["a", "b", "c"]);
+        assert_eq!(LockOrder::StayingFirst.arrange(moved, staying), ["c", "a", "b"]);
+    }
 }

@@ -104,7 +104,8 @@ pub fn switch_script(
         fingerprint_oids: fingerprint_oids(source, &carried),
         bridge_role: bridge::role_grants(service, &carried, &place),
         bridge: round.bridge(),
-        locks: round.locks(),
+        locks: round.locks(switch::LockOrder::MovedFirst),
+        locks_turned: round.locks(switch::LockOrder::StayingFirst),
         switch: round.switch(),
         target_fence: fence_script(plan, service, since),
         back: round.back(source),
@@ -202,8 +203,8 @@ impl Round<'_> {
     }
 
     /// The switch's locks and, last, the sequences that tables own, under a name that nobody asks for.
-    fn locks(&self) -> Vec<String> {
-        let mut locks = self.names.lock();
+    fn locks(&self, order: switch::LockOrder) -> Vec<String> {
+        let mut locks = self.names.lock(order);
         let owned = self.plan.sequences.iter().filter(|sequence| sequence.owned);
         locks.extend(
             owned.map(|sequence| rename(&sequence.source.qualified(), &retired(sequence.source_oid))),
@@ -246,7 +247,8 @@ impl Round<'_> {
             .collect();
         tidy.extend(bridge::drop(self.service, self.names.mode, self.names.carried));
         BackScript {
-            bridge_locks: self.names.lock_bridge(),
+            bridge_locks: self.names.lock_bridge(switch::LockOrder::MovedFirst),
+            bridge_locks_turned: self.names.lock_bridge(switch::LockOrder::StayingFirst),
             home_locks,
             copy_locks: self.names.lock_copies(),
             switch,

@@ -15,6 +15,9 @@ pub struct SwitchScript {
     pub bridge: Vec<String>,
     /// On M in T: take the locks in the one fixed order, change nothing that a rollback of T would not restore.
     pub locks: Vec<String>,
+    /// The same locks with moved and staying tables the other way round, for every second attempt: whichever order T
+    /// takes, some application's transactions take the other.
+    pub locks_turned: Vec<String>,
     /// On M in T, after the drain: the switch.
     pub switch: Vec<String>,
     /// The fence on N.
@@ -40,6 +43,8 @@ pub struct BackScript {
     /// On M in T, first: locks on bridge relations, views over them and tables that refer to the set. None that the
     /// applier needs.
     pub bridge_locks: Vec<String>,
+    /// The same the other way round, for every second attempt.
+    pub bridge_locks_turned: Vec<String>,
     /// On N in TN: writers queue.
     pub home_locks: Vec<String>,
     /// On M in T, after the drain: locks on the copies.

@@ -12,7 +12,7 @@ const DATA: &str = include_str!("../../../../examples/storefront/data.sql");
 const CONFIG: &str = include_str!("../../../../examples/storefront/cleave.toml");
 
 /// Locks that cannot be had soon are asked for again by the journey, which tells of it.
-const LIMITS: &str = "\n[limits]\nlock_budget = \"5s\"\n";
+const LIMITS: &str = "\n[limits]\nlock_budget = \"20s\"\n";
 
 const COUNTS: &str = "
     select count(*), coalesce(sum((xpath('/row/n/text()', query_to_xml(

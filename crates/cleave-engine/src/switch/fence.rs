@@ -132,6 +132,7 @@ impl Switch<'_> {
 
     /// Begins T (and TN) and takes the locks: from here writers wait.
     pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
+        self.attempts += 1;
         // The ladder may be long; before the next rung there is nothing to lose.
         self.move_.check_cancelled()?;
         let t = self.begin(&self.move_.m, "switch T").await?;
@@ -182,7 +183,9 @@ impl Switch<'_> {
 
     async fn fence_m(&mut self) -> Result<(), EngineError> {
         let held = self.held()?;
-        sql(&held.t, &script(&self.script.locks)).await?;
+        let turned = self.attempts.is_multiple_of(2);
+        let locks = if turned { &self.script.locks_turned } else { &self.script.locks };
+        sql(&held.t, &script(locks)).await?;
         let found = cleave_pg::fingerprint(&held.t, &self.script.fingerprint_oids).await?;
         if found == self.fingerprint {
             return Ok(());
@@ -196,7 +199,10 @@ impl Switch<'_> {
     /// through the old names go on at N at once, without waiting for somebody to repeat the command.
     async fn fence_both(&mut self) -> Result<(), EngineError> {
         let held = self.held()?;
-        sql(&held.t, &script(&self.script.back.bridge_locks)).await?;
+        let back = &self.script.back;
+        let turned = self.attempts.is_multiple_of(2);
+        let locks = if turned { &back.bridge_locks_turned } else { &back.bridge_locks };
+        sql(&held.t, &script(locks)).await?;
         let Some(tn) = &held.tn else {
             return Err(EngineError::gate(
                 "C0705",

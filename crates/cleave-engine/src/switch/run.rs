@@ -47,6 +47,8 @@ pub(crate) struct Switch<'a> {
     /// T, and TN in a rollback.
     pub(super) held: Option<Held>,
     pub(super) marker: String,
+    /// Attempts at the fence so far: every second one takes the locks the other way round.
+    pub(super) attempts: u32,
     pub(super) pause_began: Option<Instant>,
     pause_ms: u64,
     steps: Vec<StepTime>,
@@ -78,6 +80,7 @@ impl<'a> Switch<'a> {
             fingerprint,
             held: None,
             marker: String::new(),
+            attempts: 0,
             pause_began: None,
             pause_ms: 0,
             steps: Vec::new(),

@@ -20,7 +20,7 @@ pub struct Backoff {
 
 /// The first pause, and the longest.
 const WAIT_MS_MIN: u64 = 50;
-const WAIT_MS_MAX: u64 = 5_000;
+const WAIT_MS_MAX: u64 = 2_000;
 
 impl Backoff {
     pub(super) fn new(limits: LadderLimits, seed: u64) -> Self {

@@ -3,7 +3,7 @@
 use crate::ddl::carrying::{film_roots, pagila, read, replay};
 use crate::ddl::servers::Database;
 use cleave_ddl::bridge::{self, Mode};
-use cleave_ddl::switch::{Switch, stays_bound};
+use cleave_ddl::switch::{LockOrder, Switch, stays_bound};
 use cleave_ddl::{Carried, Target, carry, fill};
 use cleave_model::catalog::Catalog;
 use cleave_model::{Ident, QualifiedName, ServiceName, labels};
@@ -34,12 +34,12 @@ async fn there_and_back(old: &Database, roots: &[QualifiedName], home: &str, cal
     assert_eq!(found, bound);
     old.all(&switch.reference_functions()).await;
     old.run("begin").await;
-    old.all(&switch.lock()).await;
+    old.all(&switch.lock(LockOrder::MovedFirst)).await;
     old.all(&switch.forward()).await;
     old.run("commit").await;
     assert_eq!(answers(old, &catalog, calls).await, before);
     old.run("begin").await;
-    old.all(&switch.lock_bridge()).await;
+    old.all(&switch.lock_bridge(LockOrder::MovedFirst)).await;
     old.all(&switch.lock_copies()).await;
     old.all(&switch.back()).await;
     old.run("commit").await;

@@ -6,7 +6,7 @@ use crate::ddl::normal::Rename;
 use crate::ddl::servers::Database;
 use cleave_ddl::bridge::{self, Mode};
 use cleave_ddl::fence::{self, Fence, Notice};
-use cleave_ddl::switch::{Switch, stays_bound};
+use cleave_ddl::switch::{LockOrder, Switch, stays_bound};
 use cleave_ddl::{Carried, Target, carry, fill};
 use cleave_model::catalog::{Catalog, Table};
 use cleave_model::{Ident, ServiceName, labels};
@@ -80,7 +80,7 @@ impl Pair {
         self.old.all(&switch.reference_functions()).await;
         self.old.run(&fence::function(&self.service, &self.closed())).await;
         self.old.run("begin").await;
-        self.old.all(&switch.lock()).await;
+        self.old.all(&switch.lock(LockOrder::MovedFirst)).await;
         self.old.all(&switch.forward()).await;
         self.old.all(&fence::triggers(&self.service, &switch.copies())).await;
         self.old.run("commit").await;
@@ -88,7 +88,7 @@ impl Pair {
 
     async fn back(&self, switch: &Switch<'_>) {
         self.old.run("begin").await;
-        self.old.all(&switch.lock_bridge()).await;
+        self.old.all(&switch.lock_bridge(LockOrder::MovedFirst)).await;
         self.old.all(&switch.lock_copies()).await;
         self.old.all(&switch.back()).await;
         self.old.run(&fence::function(&self.service, &Fence::Open)).await;
