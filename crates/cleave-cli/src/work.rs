@@ -33,7 +33,8 @@ impl Work {
     /// A configuration file that cannot be read or has errors.
     pub fn begin(context: &Context) -> Result<Self, Failure> {
         let loaded = context.load()?;
-        let topology = Topology::new(loaded.config.clone(), &loaded.text, &loaded.folder);
+        let topology = Topology::new(loaded.config.clone(), &loaded.text, &loaded.folder)
+            .because(context.globals.reason.as_deref());
         let output = context.output.clone();
         let done = Arc::new(Mutex::new(Vec::new()));
         let summaries = Arc::clone(&done);

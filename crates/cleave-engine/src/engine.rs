@@ -110,8 +110,9 @@ impl Engine {
         };
         let mut lost = self.leases.lost();
         let mut runner = runner.lock().await;
+        let (name, reason) = (operations::name_of(&verb), self.topology.reason());
         tokio::select! {
-            answer = run_verb(&mut runner, verb) => answer,
+            answer = run_verb_because(&mut runner, verb, name, reason) => answer,
             Ok(_) = lost.wait_for(Option::is_some) => Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 })),
         }
     }
@@ -225,8 +226,22 @@ impl Engine {
     }
 }
 
+/// Runs a verb and writes down why, if the operator said so.
+pub(crate) async fn run_verb_because(
+    runner: &mut Runner,
+    verb: Verb,
+    name: &str,
+    reason: Option<&str>,
+) -> Result<Answer, EngineError> {
+    let answer = Box::pin(run_verb(runner, verb)).await?;
+    if let Some(reason) = reason {
+        runner.note(name, &serde_json::json!({ "reason": reason })).await?;
+    }
+    Ok(answer)
+}
+
 /// Runs a verb on a service that this engine holds.
-pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
+async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
     if !matches!(verb, Verb::Pause) {
         Box::pin(runner.settle_switch()).await?;
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     EngineError, Events, Topology,
-    engine::{Answer, Verb, run_verb},
+    engine::{Answer, Verb, run_verb_because},
     planning,
     runner::Runner,
 };
@@ -31,7 +31,10 @@ async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
     let session = runner.journal().await?;
     let Some(asked) = next_operation(&*session, &runner.service).await? else { return Ok(()) };
     let result = match parse(&asked) {
-        Ok(verb) => run_verb(runner, verb).await,
+        Ok(verb) => {
+            let reason = asked.arguments.get("reason").and_then(Value::as_str);
+            run_verb_because(runner, verb, &asked.verb, reason).await
+        }
         Err(error) => Err(error),
     };
     let value = result.as_ref().map_or_else(failed, answered);
@@ -106,6 +109,11 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
     })
 }
 
+/// The verb's name, on the command line and in the journal.
+pub(crate) fn name_of(verb: &Verb) -> &'static str {
+    described(verb).0
+}
+
 fn described(verb: &Verb) -> (&'static str, Value) {
     match verb {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
@@ -132,7 +140,10 @@ pub(crate) async fn delegate(
     let session = topology.site(&configured.from)?.connect("operation").await?;
     let Some(label) = holder(&session).await? else { return Ok(None) };
     events.note(Some(service), format!("{label} runs the service and executes the command"));
-    let (name, arguments) = described(verb);
+    let (name, mut arguments) = described(verb);
+    if let (Some(reason), Some(arguments)) = (topology.reason(), arguments.as_object_mut()) {
+        arguments.insert("reason".to_owned(), Value::from(reason));
+    }
     let by = format!("pid {}", std::process::id());
     let id = request_operation(&*session, service, name, &arguments, &by).await?;
     loop {

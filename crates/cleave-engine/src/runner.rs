@@ -72,6 +72,13 @@ impl Runner {
         planning::service(&self.topology, self.service.as_str())
     }
 
+    /// Writes a note about the move into the journal, if there is a move.
+    pub(crate) async fn note(&self, step: &str, detail: &serde_json::Value) -> Result<(), EngineError> {
+        let Some(row) = self.row().await? else { return Ok(()) };
+        let session = self.journal().await?;
+        self.context(&row)?.journal_m(&*session, step, cleave_journal::EntryEvent::Note, detail).await
+    }
+
     /// A session on M for the journal.
     pub(crate) async fn journal(&self) -> Result<Session, EngineError> {
         self.m.connect("journal").await

@@ -44,13 +44,26 @@ pub struct Topology {
     config: Arc<Config>,
     text: Arc<str>,
     folder: PathBuf,
+    reason: Option<Arc<str>>,
 }
 
 impl Topology {
     /// `text` is what the config was read from, for lines in messages; `folder` is where relative `file:` paths and
     /// commands start: the folder of cleave.toml.
     pub fn new(config: Config, text: &str, folder: &Path) -> Self {
-        Self { config: Arc::new(config), text: text.into(), folder: folder.to_owned() }
+        Self { config: Arc::new(config), text: text.into(), folder: folder.to_owned(), reason: None }
+    }
+
+    /// Says why the operator does what is done through this topology; verbs write it into the journal.
+    #[must_use]
+    pub fn because(mut self, reason: Option<&str>) -> Self {
+        self.reason = reason.map(Into::into);
+        self
+    }
+
+    /// Why, if the operator said so.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// The text of cleave.toml.

@@ -99,3 +99,16 @@ async fn three_rounds_under_load_lose_nothing_and_refuse_nobody() {
     engine.execute(&films, Verb::Verify).await.unwrap();
     engine.close().await;
 }
+
+#[tokio::test]
+async fn why_an_operator_did_something_stands_in_the_history() {
+    let cinema = Cinema::new(Version::V16, Version::V16, "forward").await;
+    cinema.apply().await.unwrap();
+    let topology = cinema.topology().because(Some("ticket 7"));
+    let (_canceller, cancelled) = crate::cinema::quiet();
+    let (films, events) = (cinema.films(), cleave_engine::Events::silent());
+    cleave_engine::execute(&topology, &films, Verb::Cancel, &events, &cancelled).await.unwrap();
+    let history = cleave_engine::history(&topology, Some(&films)).await.unwrap();
+    let last = history.entries.last().unwrap();
+    assert_eq!((last.step.as_str(), last.detail["reason"].as_str()), ("cancel", Some("ticket 7")));
+}
