@@ -188,19 +188,38 @@ impl Engine {
         }
     }
 
-    /// Takes every service of cleave.toml whose move needs streams, or all that are named.
+    /// Takes every service of cleave.toml whose move needs streams. One that cannot be taken is told and left out, so
+    /// that it does not keep the others from running.
     ///
     /// # Errors
-    /// A database that cannot be reached, a lease that another engine holds.
+    /// When none could be taken, what stood against the last one.
     pub async fn take_open(&mut self) -> Result<usize, EngineError> {
         let services: Vec<_> =
             self.topology.config().services.iter().map(|s| (s.name.clone(), s.from.clone())).collect();
+        let mut failed = Vec::new();
         for (service, source) in services {
-            if self.needs_streams(&service, &source).await? {
-                self.take(&service).await?;
+            if let Err(error) = self.take_if_open(&service, &source).await {
+                failed.push((service, error));
             }
         }
+        if self.runners.is_empty()
+            && let Some((_, error)) = failed.pop()
+        {
+            return Err(error);
+        }
+        for (service, error) in failed {
+            let (service, problem) = (Some(service.to_string()), error.problem());
+            self.events.tell(cleave_api::Event::Problem { service, problem });
+        }
         Ok(self.runners.len())
+    }
+
+    async fn take_if_open(
+        &mut self,
+        service: &ServiceName,
+        source: &DatabaseName,
+    ) -> Result<(), EngineError> {
+        if self.needs_streams(service, source).await? { self.take(service).await } else { Ok(()) }
     }
 
     async fn needs_streams(&self, service: &ServiceName, source: &DatabaseName) -> Result<bool, EngineError> {

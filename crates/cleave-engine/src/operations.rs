@@ -28,8 +28,14 @@ pub(crate) async fn serve(runner: &mut Runner) -> Result<(), EngineError> {
 }
 
 async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
-    let session = runner.journal().await?;
-    let Some(asked) = next_operation(&*session, &runner.service).await? else { return Ok(()) };
+    // Looked at several times a second, so the session is kept.
+    let session = match runner.idle.take() {
+        Some(session) if !session.is_closed() => session,
+        _ => runner.journal().await?,
+    };
+    let asked = next_operation(&*session, &runner.service).await?;
+    runner.idle = Some(session);
+    let Some(asked) = asked else { return Ok(()) };
     let result = match parse(&asked) {
         Ok(verb) => {
             let reason = asked.arguments.get("reason").and_then(Value::as_str);

@@ -28,6 +28,8 @@ pub(crate) struct Runner {
     pub(crate) events: Events,
     pub(crate) cancelled: Cancelled,
     pub(crate) streams: StreamPair,
+    /// The session that looks for verbs of other processes.
+    pub(crate) idle: Option<Session>,
     /// When watched references were last looked at.
     pub(crate) references_looked: Option<Instant>,
     /// The problem told last of the forward stream, and of the back stream.
@@ -60,6 +62,7 @@ impl Runner {
             events: events.clone(),
             cancelled: cancelled.clone(),
             streams: StreamPair::default(),
+            idle: None,
             references_looked: None,
             reported: [None, None],
             unsettled: false,

@@ -24,6 +24,10 @@ impl Runner {
             return Err(self.wrong_state(row.state.as_str(), "complete", Some("cutover")));
         }
         let move_ = self.context(&row)?;
+        if row.state == MoveState::Switched && move_.plan.copy_kept {
+            // What follows cannot be undone, and a copy that nothing keeps current must not be what is left.
+            self.stream_gate(Direction::Back)?;
+        }
         let m = self.journal().await?;
         MoveRow::transition(&*m, &self.service, &[MoveState::Switched], MoveState::Completing).await?;
         cleave_failpoint::hit_async("complete.begin").await;

@@ -176,7 +176,7 @@ impl Runner {
         Err(EngineError::gate("C0711", message).hint("move its rows to a planned partition and detach it"))
     }
 
-    fn stream_gate(&self, direction: Direction) -> Result<(), EngineError> {
+    pub(super) fn stream_gate(&self, direction: Direction) -> Result<(), EngineError> {
         let Some(stream) = self.streams.get(direction) else {
             return Err(EngineError::gate("C0708", format!("the {direction} stream is not running"))
                 .next(&["resume", self.service.as_str()]));
