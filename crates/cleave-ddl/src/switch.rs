@@ -9,7 +9,7 @@ use crate::bridge::{self, Mode};
 use crate::carry::Carried;
 use crate::create::fk_leaves;
 use crate::references::{self, Reference};
-use cleave_model::catalog::Catalog;
+use cleave_model::catalog::{Catalog, Table};
 use cleave_model::{Ident, QualifiedName, ServiceName};
 
 /// Which tables a switch locks first. Applications write both kinds in one transaction, some in this order and some in
@@ -67,7 +67,8 @@ impl Switch<'_> {
     /// no column owns come last and are moved at once, which is their lock.
     pub fn lock(&self, order: LockOrder) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
-        let moved = self.tables().iter().map(access_exclusive).collect();
+        let moved = parents_first(&self.carried.tables);
+        let moved = moved.iter().map(|table| access_exclusive(&table.name)).collect();
         locks.extend(order.arrange(moved, self.staying().iter().map(access_exclusive).collect()));
         let copy_schema = self.copy_schema.quoted();
         locks.extend(
@@ -85,7 +86,7 @@ impl Switch<'_> {
         let against_writers =
             |table: &QualifiedName| format!("lock table only {} in share row exclusive mode", table.quoted());
         let staying = self.staying().iter().map(against_writers).collect();
-        locks.extend(order.arrange(bridge::lock(self.mode, self.carried), staying));
+        locks.extend(order.arrange(bridge::lock(self.mode, &parents_first(&self.carried.tables)), staying));
         locks
     }
 
@@ -194,6 +195,22 @@ impl Switch<'_> {
         }
         leaves.iter().map(|leaf| self.copy(&leaf.name)).collect()
     }
+}
+
+/// Referenced tables before those that refer to them: as rows are made, so that a transaction that makes some is met in
+/// its own order. In a circle of keys the first one of the catalog comes first.
+fn parents_first<'a>(tables: &[&'a Table]) -> Vec<&'a Table> {
+    let mut left = tables.to_vec();
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |table: &Table| {
+            let mut keys = table.foreign_keys.iter().filter(|key| key.referenced != table.name);
+            keys.any(|key| left.iter().any(|other| other.name == key.referenced))
+        };
+        let next = left.iter().position(|table| !waits(table)).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
 }
 
 fn access_exclusive(table: &QualifiedName) -> String {

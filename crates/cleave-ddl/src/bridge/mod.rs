@@ -126,11 +126,11 @@ pub fn leave(service: &ServiceName, mode: Mode, carried: &Carried<'_>) -> Vec<St
 
 /// Locks the bridge alone, without the tables below its views (`LOCK TABLE` on a view goes down to them, and knows no
 /// foreign tables): an `alter` that changes nothing.
-pub fn lock(mode: Mode, carried: &Carried<'_>) -> Vec<String> {
+pub fn lock(mode: Mode, tables: &[&Table]) -> Vec<String> {
     let kind = if mode == Mode::Forward { "foreign table" } else { "view" };
     let lock =
         |table: &&Table| format!("alter {kind} {} owner to {}", table.name.quoted(), table.owner.quoted());
-    carried.tables.iter().map(lock).collect()
+    tables.iter().map(lock).collect()
 }
 
 fn moving(service: &ServiceName, mode: Mode) -> (&'static str, Ident) {
