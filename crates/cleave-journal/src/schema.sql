@@ -1,5 +1,5 @@
 create schema if not exists cleave;
-comment on schema cleave is 'Cleave keeps its journal here; it is removed by `cleave cleanup`, never by hand.';
+comment on schema cleave is 'Cleave keeps its journal here. While a move is open, nothing in it may be changed by hand.';
 
 create table if not exists cleave.meta (
   version integer primary key,
