@@ -3,6 +3,7 @@
 use cleave_sandbox::{Cluster, Options, Version};
 use serde_json::json;
 use std::error::Error;
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use tokio_postgres::Client;
@@ -45,27 +46,91 @@ impl Arena {
 
 /// One line of the report: medians of the runs; speedup above 1 means that Cleave is ahead.
 pub(crate) struct Entry {
-    name: String,
+    name: &'static str,
     rival: String,
-    metric: String,
-    unit: String,
+    metric: Metric,
+    unit: &'static str,
     ours: f64,
-    theirs: f64,
+    theirs: Result<f64, String>,
     runs: usize,
 }
 
-impl Entry {
-    pub(crate) fn new(name: &str, rival: &str, (metric, unit): (&str, &str), runs: &[(f64, f64)]) -> Self {
-        Self {
-            name: name.to_owned(),
-            rival: rival.to_owned(),
-            metric: metric.to_owned(),
-            unit: unit.to_owned(),
-            ours: median(runs.iter().map(|run| run.0).collect()),
-            theirs: median(runs.iter().map(|run| run.1).collect()),
-            runs: runs.len(),
+/// What is measured, and so which direction is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// Work per time: more is better.
+    Rate,
+    /// Seconds, bytes, milliseconds: less is better.
+    Cost(&'static str),
+}
+
+impl Metric {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Cost(name) => name,
         }
     }
+
+    fn speedup(self, ours: f64, theirs: f64) -> f64 {
+        match self {
+            Self::Rate => ours / theirs,
+            Self::Cost(_) => theirs / ours,
+        }
+    }
+}
+
+impl Entry {
+    /// A comparison: each run is a pair of ours and theirs, measured one after the other.
+    pub(crate) fn new(
+        name: &'static str,
+        rival: &str,
+        (metric, unit): (Metric, &'static str),
+        runs: &[(f64, f64)],
+    ) -> Self {
+        let (ours, theirs) = (runs.iter().map(|run| run.0).collect(), runs.iter().map(|run| run.1).collect());
+        let (rival, runs) = (rival.to_owned(), runs.len());
+        Self { name, rival, metric, unit, ours: median(ours), theirs: Ok(median(theirs)), runs }
+    }
+
+    fn speedup(&self) -> Option<f64> {
+        self.theirs.as_ref().ok().map(|theirs| self.metric.speedup(self.ours, *theirs))
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "entry": self.name, "rival": self.rival, "metric": self.metric.name(), "unit": self.unit,
+            "ours": rounded(self.ours), "theirs": self.theirs.as_ref().ok().map(|theirs| rounded(*theirs)),
+            "reason": self.theirs.as_ref().err(), "speedup": self.speedup().map(rounded), "runs": self.runs,
+        })
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, rival, unit, runs, .. } = self;
+        let (metric, ours) = (self.metric.name(), rounded(self.ours));
+        match &self.theirs {
+            Ok(theirs) => {
+                let (theirs, speedup) = (rounded(*theirs), rounded(self.speedup().unwrap_or_default()));
+                write!(
+                    f,
+                    "{name}, {metric}: Cleave {ours} {unit}, {rival} {theirs} {unit}: speedup {speedup} (median of {runs} runs)"
+                )
+            }
+            Err(reason) => {
+                write!(
+                    f,
+                    "{name}, {metric}: Cleave {ours} {unit}, no {rival}: {reason} (median of {runs} runs)"
+                )
+            }
+        }
+    }
+}
+
+/// Two places after the point below a thousand, none above.
+fn rounded(value: f64) -> f64 {
+    if value < 1000.0 { (value * 100.0).round() / 100.0 } else { value.round() }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -75,30 +140,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Writes `target/bench/report.json` and shows it.
 pub(crate) fn report(entries: &[Entry]) -> Result<(), Failure> {
-    let rows: Vec<_> = entries
-        .iter()
-        .map(|e| {
-            json!({
-                "entry": e.name, "rival": e.rival, "metric": e.metric, "unit": e.unit, "ours": e.ours.round(),
-                "theirs": e.theirs.round(), "speedup": (e.ours / e.theirs * 100.0).round() / 100.0, "runs": e.runs,
-            })
-        })
-        .collect();
+    let rows: Vec<_> = entries.iter().map(Entry::to_json).collect();
     let folder = Path::new("target/bench");
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("report.json"), serde_json::to_string_pretty(&rows)? + "\n")?;
-    for e in entries {
-        say(&format!(
-            "{}: Cleave {:.0} {}, {} {:.0} {}, {:.2} times as fast (median of {} runs)",
-            e.name,
-            e.ours,
-            e.unit,
-            e.rival,
-            e.theirs,
-            e.unit,
-            e.ours / e.theirs,
-            e.runs
-        ));
+    for entry in entries {
+        say(&entry.to_string());
     }
     Ok(())
 }

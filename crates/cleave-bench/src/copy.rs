@@ -1,6 +1,7 @@
 //! Initial copy of one table: Cleave's copy against `create subscription`.
 
-use crate::arena::{Arena, Failure};
+use crate::RUNS;
+use crate::arena::{Arena, Entry, Failure, Metric};
 use cleave_journal::Lease;
 use cleave_model::{Ident, Oid, QualifiedName, ServiceName};
 use cleave_pg::{Endpoint, replication::SlotLifetime};
@@ -14,10 +15,14 @@ const ROWS: i64 = 1_000_000;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Rows per second of both.
-pub(crate) async fn run(arena: &Arena, run: usize) -> Result<(f64, f64), Failure> {
-    let ours = ours(arena, &format!("copy_ours_{run}")).await?;
-    let theirs = theirs(arena, &format!("copy_theirs_{run}")).await?;
-    Ok((ROWS as f64 / ours.as_secs_f64(), ROWS as f64 / theirs.as_secs_f64()))
+pub(crate) async fn entry(arena: &Arena) -> Result<Vec<Entry>, Failure> {
+    let mut runs = Vec::new();
+    for run in 1..=RUNS {
+        let ours = ours(arena, &format!("copy_ours_{run}")).await?;
+        let theirs = theirs(arena, &format!("copy_theirs_{run}")).await?;
+        runs.push((ROWS as f64 / ours.as_secs_f64(), ROWS as f64 / theirs.as_secs_f64()));
+    }
+    Ok(vec![Entry::new("copy", "native logical replication", (Metric::Rate, "rows/s"), &runs)])
 }
 
 async fn fill(source: &Client) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! A backlog of small and middling transactions: Cleave's follower against a native subscription.
 
-use crate::arena::{Arena, Failure};
+use crate::RUNS;
+use crate::arena::{Arena, Entry, Failure, Metric};
 use cleave_journal::Lease;
 use cleave_model::{DatabaseName, Direction, Epoch, Ident, Oid, ServiceName, labels};
 use cleave_pg::{Endpoint, replication::SlotLifetime};
@@ -17,10 +18,14 @@ const CHANGES: f64 = 200.0 * 250.0 + 100.0 * 250.0 + 5_000.0;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Changes per second of both.
-pub(crate) async fn run(arena: &Arena, run: usize) -> Result<(f64, f64), Failure> {
-    let ours = ours(arena, &format!("follow_ours_{run}")).await?;
-    let theirs = theirs(arena, &format!("follow_theirs_{run}")).await?;
-    Ok((CHANGES / ours.as_secs_f64(), CHANGES / theirs.as_secs_f64()))
+pub(crate) async fn entry(arena: &Arena) -> Result<Vec<Entry>, Failure> {
+    let mut runs = Vec::new();
+    for run in 1..=RUNS {
+        let ours = ours(arena, &format!("follow_ours_{run}")).await?;
+        let theirs = theirs(arena, &format!("follow_theirs_{run}")).await?;
+        runs.push((CHANGES / ours.as_secs_f64(), CHANGES / theirs.as_secs_f64()));
+    }
+    Ok(vec![Entry::new("follow", "native logical replication", (Metric::Rate, "changes/s"), &runs)])
 }
 
 async fn backlog(source: &Client) -> Result<(), Failure> {

@@ -8,8 +8,16 @@ mod follow;
 use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
-/// The entries, by the name that `ENTRY` selects.
+/// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
 const ENTRIES: [&str; 2] = ["copy", "follow"];
+
+async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
+    match name {
+        "copy" => copy::entry(arena).await,
+        "follow" => follow::entry(arena).await,
+        other => Err(format!("there is no entry {other}").into()),
+    }
+}
 
 /// Times that each side runs; medians are reported.
 const RUNS: usize = 3;
@@ -35,18 +43,7 @@ async fn run(wanted: Option<&str>) -> Result<(), Failure> {
     let arena = Arena::start().await?;
     let mut entries: Vec<Entry> = Vec::new();
     for name in ENTRIES.into_iter().filter(|name| wanted.is_none_or(|wanted| wanted == *name)) {
-        let mut runs = Vec::new();
-        for run in 1..=RUNS {
-            let (ours, theirs) = match name {
-                "copy" => copy::run(&arena, run).await?,
-                _ => follow::run(&arena, run).await?,
-            };
-            arena::say(&format!("{name}, run {run} of {RUNS}: Cleave {ours:.0}/s, native {theirs:.0}/s"));
-            runs.push((ours, theirs));
-        }
-        let (metric, unit) =
-            if name == "copy" { ("rows copied", "rows/s") } else { ("changes applied", "changes/s") };
-        entries.push(Entry::new(name, "native logical replication", (metric, unit), &runs));
+        entries.extend(entry(name, &arena).await?);
     }
     arena::report(&entries)
 }
