@@ -130,6 +130,7 @@ impl<'a> Switch<'a> {
                 Effect::Run(step) => self.perform(step).await?,
                 Effect::Undo(step) => self.take_back(step).await?,
                 Effect::Wait { ms } => {
+                    self.tell_of_wait(ms);
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_millis(ms)) => {}
                         () = self.move_.cancelled.cancelled() => {}
@@ -141,6 +142,16 @@ impl<'a> Switch<'a> {
             };
             (machine, effect) = machine.step(event);
         }
+    }
+
+    /// A ladder that says nothing looks like a command that hangs.
+    fn tell_of_wait(&self, ms: u64) {
+        let why = self.failure.as_ref().map_or_else(String::new, |failure| format!(": {failure}"));
+        let message = format!(
+            "attempt {} did not get its locks; writers go on, the next one follows in {ms} ms{why}",
+            self.attempts
+        );
+        self.move_.events.note(Some(&self.move_.service), message);
     }
 
     fn report(self, outcome: Outcome) -> SwitchReport {

@@ -3,6 +3,7 @@
 mod apply;
 mod cancel;
 mod complete;
+mod gates;
 mod pause;
 mod switch;
 mod verify;

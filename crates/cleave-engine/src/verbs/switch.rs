@@ -1,4 +1,4 @@
-//! `cutover` and `rollback`: state gates, the round, and finishing what an earlier run has left.
+//! `cutover` and `rollback`: the round, and finishing what an earlier run has left. What must hold before is in `gates`.
 
 use crate::{
     EngineError,
@@ -8,16 +8,11 @@ use crate::{
     switch::{Switch, SwitchReport},
 };
 use cleave_api::{CutoverOutcome, CutoverReport, SwitchDirection};
-use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState, VerificationOutcome};
-use cleave_model::{Direction, Epoch, Oid};
-use cleave_pg::During;
+use cleave_journal::{Entry, EntryEvent, MoveState};
+use cleave_model::Epoch;
 use cleave_plan::SwitchScript;
 use cleave_plan::cutover::{Outcome, Round};
 use serde_json::json;
-use std::time::Duration;
-
-/// How long a stream that was just started may take to catch up before a round.
-const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 
 impl Runner {
     /// Makes the new home the system of record. Nothing happens when it is already.
@@ -124,143 +119,6 @@ impl Runner {
         let report = self.end_round(move_, round, epoch, done).await?;
         step.finish(format!("{} is the home, epoch {}", report.home, report.epoch));
         Ok(true)
-    }
-
-    /// Gates about the move's state; the round itself checks those about the moment.
-    async fn state_gates(&self, round: Round, row: &MoveRow, move_: &MoveContext) -> Result<(), EngineError> {
-        if row.paused {
-            return Err(self.wrong_state("paused", round.as_str(), Some("resume")));
-        }
-        for direction in [Direction::Forward, Direction::Back] {
-            self.stream_gate(direction)?;
-        }
-        self.caught_up(round, move_).await?;
-        self.locks_gate(round, move_).await?;
-        match round {
-            Round::Cutover => self.verification_gate(row, move_).await,
-            Round::Rollback => self.partitions_gate(move_).await,
-        }
-    }
-
-    /// A source that was restored from a backup does not know of switches that the target has seen.
-    async fn epoch_gate(&self, epoch: Epoch) -> Result<(), EngineError> {
-        let n = self.n.connect("gates").await?;
-        let there = cleave_journal::owner(&*n, &self.service).await?.map_or(Epoch(0), |owner| owner.epoch);
-        if there <= epoch {
-            return Ok(());
-        }
-        let message = format!(
-            "{} has seen epoch {there}, but {} knows only epoch {epoch}: it is older than its last switch",
-            self.n.name, self.m.name
-        );
-        Err(EngineError::gate("C0706", message)
-            .hint("restore it to a later point, or settle by hand which is right"))
-    }
-
-    /// A partition that came to the home later has no fence and no route.
-    async fn partitions_gate(&self, move_: &MoveContext) -> Result<(), EngineError> {
-        let n = move_.n.connect("gates").await?;
-        let oids: Vec<u32> =
-            crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
-        let other = n
-            .query_opt(
-                "select inhrelid::regclass::text from pg_catalog.pg_inherits
-                 where inhparent = any ($1) and inhrelid <> all ($1) order by 1 limit 1",
-                &[&oids],
-            )
-            .await
-            .during("looking for partitions that are not in the plan")?;
-        let Some(other) = other else { return Ok(()) };
-        let other: String = other.get(0);
-        let message = format!("partition {other} was added in {} after the plan was made", move_.n.name);
-        Err(EngineError::gate("C0711", message).hint("move its rows to a planned partition and detach it"))
-    }
-
-    pub(super) fn stream_gate(&self, direction: Direction) -> Result<(), EngineError> {
-        let Some(stream) = self.streams.get(direction) else {
-            return Err(EngineError::gate("C0708", format!("the {direction} stream is not running"))
-                .next(&["resume", self.service.as_str()]));
-        };
-        match stream.failure() {
-            Some(error) => match crate::help::lease_lost(&error) {
-                Some(lost) => Err(lost),
-                None => {
-                    Err(EngineError::gate("C0708", format!("the {direction} stream has stopped: {error}"))
-                        .hint(crate::help::for_stopped(&error, direction, &self.service))
-                        .next(&["explain", error.code()]))
-                }
-            },
-            None => Ok(()),
-        }
-    }
-
-    /// A stream that was just started first has to catch up; the round's own gate then measures the round trip.
-    async fn caught_up(&self, round: Round, move_: &MoveContext) -> Result<(), EngineError> {
-        let home = if round == Round::Cutover { &move_.m } else { &move_.n };
-        let session = home.connect("gates").await?;
-        let marker = format!("{}/catch_up/{}/{}", self.service, self.m_lease.epoch, session.backend_pid());
-        cleave_pg::wal::emit_message(&session, cleave_model::labels::MESSAGE_MARKER, &marker).await?;
-        let stream = self.streams.feeding_new_home(round)?;
-        if stream.wait_for_marker(&marker, CATCH_UP_LIMIT).await {
-            return Ok(());
-        }
-        for direction in [Direction::Forward, Direction::Back] {
-            self.stream_gate(direction)?;
-        }
-        let why = stream.problem().unwrap_or_else(|| "it is behind".to_owned());
-        let message = format!("the stream did not catch up within {} s: {why}", CATCH_UP_LIMIT.as_secs());
-        Err(EngineError::gate("C0702", message).next(&["status", self.service.as_str()]))
-    }
-
-    /// A prepared transaction holds its locks until somebody ends it: no ladder gets past it.
-    async fn locks_gate(&self, round: Round, move_: &MoveContext) -> Result<(), EngineError> {
-        let (site, oids) = match round {
-            Round::Cutover => (&move_.m, move_.plan.source_oids()),
-            Round::Rollback => {
-                let n = move_.n.connect("gates").await?;
-                let oids = crate::streams::oids_at_target(&n, move_).await?;
-                (&move_.n, oids.into_values().map(|oid| oid.0).collect())
-            }
-        };
-        let session = site.connect("gates").await?;
-        let oids: Vec<Oid> = oids.into_iter().map(Oid).collect();
-        let blockers = cleave_pg::locks::blockers_of_relations(&session, &oids).await?;
-        let Some(prepared) = blockers.iter().find_map(|blocker| blocker.prepared.clone()) else {
-            return Ok(());
-        };
-        let message = format!("prepared transaction {prepared:?} in {} holds locks on the tables", site.name);
-        Err(EngineError::gate("C0703", message).hint("commit or roll it back: `commit prepared '...'`"))
-    }
-
-    /// Verified clean, lately, and for what is there now.
-    async fn verification_gate(&self, row: &MoveRow, move_: &MoveContext) -> Result<(), EngineError> {
-        let refuse = |message: String| {
-            Err(EngineError::gate("C0710", message).next(&["verify", self.service.as_str()]))
-        };
-        let Some(verification) = &row.verification else {
-            return refuse(format!("service {} is not verified", self.service));
-        };
-        match verification.outcome {
-            VerificationOutcome::Clean => {}
-            VerificationOutcome::Unproven => {
-                return refuse("the last verification left rows unproven".to_owned());
-            }
-            VerificationOutcome::Different => {
-                return refuse("the last verification found differences".to_owned());
-            }
-        }
-        let now = super::verify::bound_to(move_).await?;
-        if verification.at_epoch_s + move_.limits.verify_max_age.as_secs() < now.at_epoch_s {
-            return refuse("the verification is older than verify_max_age".to_owned());
-        }
-        if verification.fingerprints != now.fingerprints {
-            let names = super::verify::altered(&verification.fingerprints, &now.fingerprints);
-            return refuse(format!("altered since the verification: {}", names.join(", ")));
-        }
-        if (&verification.slot, verification.clusters) != (&now.slot, now.clusters) {
-            return refuse("the verification was made with another slot or another server".to_owned());
-        }
-        Ok(())
     }
 
     /// The statements of the round and the fingerprint that they are made for. A rollback runs what its cutover stored.

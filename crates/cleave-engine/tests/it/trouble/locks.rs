@@ -2,8 +2,10 @@
 
 use super::servers::verified;
 use super::stage::{House, LIMIT, Stage, aborted, on, switched};
-use cleave_engine::EngineError;
+use cleave_api::Event;
+use cleave_engine::{EngineError, Events, Verb};
 use cleave_failpoint::{Action, set_here};
+use cleave_stream::cancellation;
 use std::time::Duration;
 
 /// A cutover under load that does not get through: what it says, while the writers see nothing of it. Afterwards
@@ -47,6 +49,51 @@ async fn a_reader_that_does_not_end_is_named_and_no_writer_is_refused() {
         ),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn every_attempt_at_the_locks_is_told_with_who_was_in_the_way() {
+    let house = House::verified("told").await;
+    let reader =
+        on(&house.stage.m, "set application_name = 'report'; begin; select count(*) from film").await;
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let events = Events::new(move |event| {
+        if let Event::Note { message, .. } = event {
+            // Nobody listens any more once the first attempts were heard.
+            let _ = told.send(message);
+        }
+    });
+    let (_canceller, cancelled) = cancellation();
+    let (topology, service) = (house.stage.topology(), house.stage.service());
+    let verb = Verb::Cutover { dry_run: false };
+    let cutover = cleave_engine::execute(&topology, &service, verb, &events, &cancelled);
+    let listen = async {
+        for attempt in 1..=2 {
+            let told = heard.recv().await.unwrap();
+            let expected =
+                format!("attempt {attempt} did not get its locks; writers go on, the next one follows in ");
+            assert!(told.starts_with(&expected) && told.contains("application \"report\""), "{told}");
+        }
+        reader.batch_execute("commit").await.unwrap();
+    };
+    let (result, ()) = tokio::join!(cutover, listen);
+    switched(result);
+}
+
+#[tokio::test]
+async fn a_new_home_without_room_for_the_sessions_of_the_old_one_is_refused() {
+    let house = House::verified("no_room").await;
+    let stage = &house.stage;
+    let _application = on(&stage.m, "select 1").await;
+    let limit =
+        "do $$ begin execute format('alter database %I connection limit LIMIT', current_database()); end $$";
+    stage.on_n(&limit.replace("LIMIT", "0")).await;
+    let said = stage.said(stage.cutover().await);
+    assert!(said.starts_with("C0716 exit 4: products has 0 connections free, but monolith has "), "{said}");
+    assert!(said.contains("hint: raise max_connections there"), "{said}");
+    assert_eq!(stage.home().await, "monolith");
+    stage.on_n(&limit.replace("LIMIT", "-1")).await;
+    switched(stage.cutover().await);
 }
 
 #[tokio::test]
