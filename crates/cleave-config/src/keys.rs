@@ -280,7 +280,20 @@ const HOOK_KEYS: &[Key] = &[
         Optional,
         "Run before the first lock of a cutover or rollback; a command that fails stops it and nothing has changed.",
     ),
+    key(
+        "in_pause",
+        Kind::Commands,
+        Optional,
+        "Run while writers wait, before the switch is decided: `write_pause` covers them too, and one that fails undoes \
+         the switch.",
+    ),
     key("after_switch", Kind::Commands, Optional, "Run after a cutover or rollback is done."),
+    key(
+        "limit",
+        Kind::Duration,
+        Default("\"60s\""),
+        "How long the commands of one of these lists may take together; past it they are killed, and have failed.",
+    ),
 ];
 
 /// The section of that name.

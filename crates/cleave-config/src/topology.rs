@@ -152,13 +152,24 @@ impl Default for Limits {
     }
 }
 
-/// `[hooks]`: shell commands, run in order; one that fails before a switch stops it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// `[hooks]`: shell commands, run in order; one that fails before a switch is decided stops it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hooks {
     /// Before a cutover or rollback takes its first lock.
     pub before_switch: Vec<String>,
+    /// While writers wait, within `write_pause`.
+    pub in_pause: Vec<String>,
     /// After a cutover or rollback is done.
     pub after_switch: Vec<String>,
+    /// How long the commands of one of these lists may take together.
+    pub limit: Duration,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        let (before_switch, in_pause, after_switch) = (Vec::new(), Vec::new(), Vec::new());
+        Self { before_switch, in_pause, after_switch, limit: Duration::from_secs(60) }
+    }
 }
 
 impl Config {

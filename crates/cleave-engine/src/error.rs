@@ -111,6 +111,8 @@ pub enum EngineError {
         command: String,
         /// Exit status or reason.
         reason: String,
+        /// True if the home had changed before.
+        switched: bool,
     },
     /// A problem that another engine has reported.
     #[error("{0}")]
@@ -213,6 +215,12 @@ impl EngineError {
             ),
             Self::WrongState { .. } => problem.exit(ExitCode::Refused),
             Self::Interrupted => problem.exit(ExitCode::Interrupted),
+            Self::Hook { switched: false, .. } => problem
+                .hint("the switch was not made, and writers go on where they were")
+                .exit(ExitCode::Refused),
+            Self::Hook { switched: true, .. } => {
+                problem.hint("the switch is made and stays; run by hand what the hook should have done")
+            }
             Self::Reported(problem) => (**problem).clone(),
             Self::Pg(error) | Self::Connect { source: error, .. } => crate::help::against(error, problem),
             Self::Stream(error) => crate::help::against_stream(error, problem),

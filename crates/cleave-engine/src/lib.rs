@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod events;
 mod help;
+mod hooks;
 mod init;
 mod lease;
 mod operations;

@@ -70,5 +70,10 @@ pub(crate) fn hooks(root: &dyn TableLike, findings: &mut Findings<'_>) -> Hooks 
         let Some(item) = table.get(key) else { return Vec::new() };
         value::texts(item, key, findings).into_iter().map(|command| command.value).collect()
     };
-    Hooks { before_switch: commands("before_switch"), after_switch: commands("after_switch") }
+    let before_switch = commands("before_switch");
+    let (in_pause, after_switch) = (commands("in_pause"), commands("after_switch"));
+    let limit =
+        table.get("limit").and_then(|item| value::parsed(item, "limit", DURATION, parse_duration, findings));
+    let limit = limit.unwrap_or(Hooks::default().limit);
+    Hooks { before_switch, in_pause, after_switch, limit }
 }

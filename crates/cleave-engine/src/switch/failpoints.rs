@@ -21,7 +21,7 @@ pub(super) fn points_of(round: Round, step: Step) -> [&'static str; 4] {
         ($round:literal) => {
             points!($round, step;
                 Gates => "gates", Bridge => "bridge", Fence => "fence", Marker => "marker", Drain => "drain",
-                Sequences => "sequences", HalfOpen => "half_open", Close => "close", Switch => "switch", Open => "open",
+                Sequences => "sequences", Hooks => "hooks", HalfOpen => "half_open", Close => "close", Switch => "switch", Open => "open",
                 Tidy => "tidy",
             )
         };

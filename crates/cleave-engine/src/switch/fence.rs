@@ -1,7 +1,10 @@
 //! Gates, bridge and fence: from "nobody notices" to "writers wait".
 
 use super::{locks, run::Switch};
-use crate::EngineError;
+use crate::{
+    EngineError,
+    hooks::{self, Moment, Occasion},
+};
 use cleave_journal::EntryEvent;
 use cleave_model::labels;
 use cleave_pg::{During, Session};
@@ -276,6 +279,13 @@ impl Switch<'_> {
         self.marker = self.new_marker("fence");
         let marker = self.marker.clone();
         self.emit(&marker).await
+    }
+
+    /// The user's commands of the pause. What is left of the budget is theirs at most, and nothing is decided yet.
+    pub(super) async fn hooks_in_pause(&self) -> Result<(), EngineError> {
+        let left = self.remaining().unwrap_or_default().min(self.move_.hooks.limit);
+        let occasion = Occasion::of(self.move_, self.round, self.epoch);
+        hooks::run(self.move_, &self.m, Moment::InPause, occasion, left).await
     }
 
     /// Waits until the other side has applied and flushed the marker; the caller limits the wait.

@@ -205,6 +205,7 @@ impl<'a> Switch<'a> {
             Step::Marker => Box::pin(self.write_marker()).await,
             Step::Drain => Box::pin(self.drain()).await,
             Step::Sequences => Box::pin(self.carry_sequences()).await,
+            Step::Hooks => Box::pin(self.hooks_in_pause()).await,
             Step::HalfOpen => Box::pin(self.half_open()).await,
             Step::Close => Box::pin(self.close()).await,
             Step::Switch => Box::pin(self.switch()).await,

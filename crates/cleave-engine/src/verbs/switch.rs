@@ -3,6 +3,7 @@
 use crate::{
     EngineError,
     context::MoveContext,
+    hooks::{self, Moment, Occasion},
     planning,
     runner::Runner,
     switch::{Switch, SwitchReport},
@@ -50,7 +51,7 @@ impl Runner {
         if dry_run {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
         }
-        self.run_hooks(&move_, &move_.hooks.before_switch).await?;
+        self.run_hooks(&move_, round, epoch.next(), Moment::BeforeSwitch).await?;
         let begin = json!({ "epoch": epoch.next().0 });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
         let switch =
@@ -75,7 +76,7 @@ impl Runner {
         move_.journal_m(&*session, round.as_str(), event, &detail).await?;
         match done.outcome {
             Outcome::Switched => {
-                self.run_hooks(move_, &move_.hooks.after_switch).await?;
+                self.run_hooks(move_, round, epoch, Moment::AfterSwitch).await?;
                 Ok(report(move_, round, CutoverOutcome::Switched, epoch, Some(done)))
             }
             Outcome::Refused => {
@@ -149,21 +150,17 @@ impl Runner {
         Ok((script, fingerprint))
     }
 
-    async fn run_hooks(&self, move_: &MoveContext, hooks: &[String]) -> Result<(), EngineError> {
-        for command in hooks {
-            self.events.note(Some(&self.service), format!("runs hook `{command}`"));
-            let mut shell = std::process::Command::new("sh");
-            shell.arg("-c").arg(command).current_dir(&move_.folder);
-            // It may take long: leases and streams go on meanwhile.
-            let reason = match tokio::task::spawn_blocking(move || shell.status()).await {
-                Ok(Ok(status)) if status.success() => continue,
-                Ok(Ok(status)) => format!("it ended with {status}"),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            return Err(EngineError::Hook { command: command.clone(), reason });
-        }
-        Ok(())
+    /// Outside the pause: leases and streams go on meanwhile.
+    async fn run_hooks(
+        &self,
+        move_: &MoveContext,
+        round: Round,
+        epoch: Epoch,
+        moment: Moment,
+    ) -> Result<(), EngineError> {
+        let session = self.journal().await?;
+        let occasion = Occasion::of(move_, round, epoch);
+        hooks::run(move_, &session, moment, occasion, move_.hooks.limit).await
     }
 }
 

@@ -14,10 +14,14 @@ pub enum Round {
 impl Round {
     /// The steps in order.
     pub fn steps(self) -> &'static [Step] {
-        use Step::{Bridge, Close, Drain, Fence, Gates, HalfOpen, Marker, Open, Sequences, Switch, Tidy};
+        use Step::{
+            Bridge, Close, Drain, Fence, Gates, HalfOpen, Hooks, Marker, Open, Sequences, Switch, Tidy,
+        };
         match self {
-            Self::Cutover => &[Gates, Bridge, Fence, Marker, Drain, Sequences, HalfOpen, Switch, Open, Tidy],
-            Self::Rollback => &[Gates, Fence, Marker, Drain, Sequences, Close, Switch, Open, Tidy],
+            Self::Cutover => {
+                &[Gates, Bridge, Fence, Marker, Drain, Sequences, Hooks, HalfOpen, Switch, Open, Tidy]
+            }
+            Self::Rollback => &[Gates, Fence, Marker, Drain, Sequences, Hooks, Close, Switch, Open, Tidy],
         }
     }
 
@@ -45,6 +49,8 @@ pub enum Step {
     Drain,
     /// The other side's sequences are set to the further of both states.
     Sequences,
+    /// The user's own commands, with both sides at the same state and nobody writing.
+    Hooks,
     /// Cutover: N's fence lets the bridge role through; N's owner row says that M decides.
     HalfOpen,
     /// Rollback: TN commits with N fenced and "M decides" in N's owner row.
@@ -67,6 +73,7 @@ impl Step {
             Self::Marker => "marker",
             Self::Drain => "drain",
             Self::Sequences => "sequences",
+            Self::Hooks => "hooks",
             Self::HalfOpen => "half_open",
             Self::Close => "close",
             Self::Switch => "switch",

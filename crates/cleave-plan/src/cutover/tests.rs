@@ -67,7 +67,7 @@ impl World {
 
     fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Gates | Step::Bridge | Step::Marker | Step::Sequences | Step::Tidy => {}
+            Step::Gates | Step::Bridge | Step::Marker | Step::Sequences | Step::Hooks | Step::Tidy => {}
             Step::Fence => {
                 self.locked_m = true;
                 self.locked_n = self.round == Round::Rollback;
@@ -239,12 +239,18 @@ fn effects(round: Round, events: &[Event]) -> Vec<Effect> {
     seen
 }
 
+/// Every step before the switch succeeds.
+fn up_to_the_switch() -> Vec<Event> {
+    let before = Round::Cutover.steps().iter().take_while(|step| **step != Step::Switch);
+    before.map(|_| Event::Succeeded).collect()
+}
+
 #[test]
 fn an_undisturbed_cutover_runs_its_steps_in_order() {
-    let seen = effects(Round::Cutover, &vec![Event::Succeeded; 10]);
     let steps: Vec<Effect> = Round::Cutover.steps().iter().copied().map(Effect::Run).collect();
-    assert_eq!(seen[..10], steps);
-    assert_eq!(seen[10], Effect::Finish(Outcome::Switched));
+    let seen = effects(Round::Cutover, &vec![Event::Succeeded; steps.len()]);
+    assert_eq!(seen[..steps.len()], steps);
+    assert_eq!(seen[steps.len()], Effect::Finish(Outcome::Switched));
 }
 
 #[test]
@@ -293,18 +299,20 @@ fn the_lock_ladder_ends_with_its_budget() {
 
 #[test]
 fn a_pause_over_budget_takes_back_the_half_open_fence_and_the_locks() {
-    let mut events = vec![Event::Succeeded; 7];
+    let mut events = up_to_the_switch();
     events.extend([Event::OverBudget, Event::Succeeded, Event::Succeeded, Event::Succeeded]);
     let seen = effects(Round::Cutover, &events);
     let expected = [Step::HalfOpen, Step::Fence, Step::Bridge].map(Effect::Undo);
-    assert_eq!(seen[8..11], expected);
-    assert_eq!(seen[11], Effect::Finish(Outcome::Aborted(AbortReason::Budget)));
+    let undoing = up_to_the_switch().len() + 1;
+    assert_eq!(seen[undoing..undoing + 3], expected);
+    assert_eq!(seen[undoing + 3], Effect::Finish(Outcome::Aborted(AbortReason::Budget)));
 }
 
 #[test]
 fn a_lost_answer_at_the_switch_is_decided_by_m_alone() {
-    let mut events = vec![Event::Succeeded; 7];
+    let mut events = up_to_the_switch();
     events.extend([Event::OutcomeUnknown, Event::Failed, Event::Found(Decision::Committed)]);
     let seen = effects(Round::Cutover, &events);
-    assert_eq!(seen[8..], [Effect::Resolve, Effect::Resolve, Effect::Run(Step::Open)]);
+    let resolving = up_to_the_switch().len() + 1;
+    assert_eq!(seen[resolving..], [Effect::Resolve, Effect::Resolve, Effect::Run(Step::Open)]);
 }
