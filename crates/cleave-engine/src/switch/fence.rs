@@ -172,7 +172,7 @@ impl Switch<'_> {
     async fn begin(&self, site: &crate::Site, purpose: &str) -> Result<Session, EngineError> {
         let session = site.connect(purpose).await?;
         let limits = &self.move_.limits;
-        let (pause, lock) = (limits.write_pause.as_millis(), limits.lock_timeout.as_millis());
+        let (pause, lock) = (limits.write_pause.as_millis(), self.ladder().attempt_ms(self.attempts));
         let mut statements = format!(
             "begin; set local lock_timeout = '{lock}ms'; set local statement_timeout = '{pause}ms';
              set local idle_in_transaction_session_timeout = '{pause}ms'; set local synchronous_commit = on"

@@ -13,16 +13,20 @@ const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
 /// Who holds locks on tables, for a message: pid, user, application, state, age. Never a query's text.
 pub(crate) async fn describe_holders(session: &Session, tables: &[QualifiedName]) -> String {
     const SHOWN_MAX: usize = 5;
-    let unknown = "its holders cannot be read".to_owned();
-    let names: Vec<String> = tables.iter().map(QualifiedName::quoted).collect();
-    let oids = session
-        .query("select pg_catalog.to_regclass(n)::oid from pg_catalog.unnest($1::text[]) n", &[&names])
-        .await;
-    let Ok(oids) = oids else { return unknown };
-    let oids: Vec<Oid> = oids.iter().filter_map(|row| row.get::<_, Option<u32>>(0)).map(Oid).collect();
-    let Ok(blockers) = cleave_pg::locks::blockers_of_relations(session, &oids).await else { return unknown };
+    let Some(blockers) = holders(session, tables).await else {
+        return "its holders cannot be read".to_owned();
+    };
     let holders: Vec<String> = blockers.iter().take(SHOWN_MAX).map(holder).collect();
     if holders.is_empty() { "its holder has just let go".to_owned() } else { holders.join("; ") }
+}
+
+/// `None` where they cannot be read.
+async fn holders(session: &Session, tables: &[QualifiedName]) -> Option<Vec<Blocker>> {
+    let names: Vec<String> = tables.iter().map(QualifiedName::quoted).collect();
+    let sql = "select pg_catalog.to_regclass(n)::oid from pg_catalog.unnest($1::text[]) n";
+    let oids = session.query(sql, &[&names]).await.ok()?;
+    let oids: Vec<Oid> = oids.iter().filter_map(|row| row.get::<_, Option<u32>>(0)).map(Oid).collect();
+    cleave_pg::locks::blockers_of_relations(session, &oids).await.ok()
 }
 
 fn holder(blocker: &Blocker) -> String {
@@ -42,22 +46,43 @@ fn holder(blocker: &Blocker) -> String {
 impl Switch<'_> {
     /// Who held what T or TN asked for. A failed transaction has let go of its locks, so they are not among them.
     pub(super) async fn blocked(&self) -> EngineError {
-        let plan = &self.move_.plan;
-        let mut on_m: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
-        on_m.extend(plan.references.iter().map(|reference| reference.table.qualified()));
-        let mut held = vec![(&self.m, &self.move_.m, on_m)];
-        if self.round == Round::Rollback {
-            let on_n = plan.tables.iter().map(|table| table.target.qualified()).collect();
-            held.push((&self.n, &self.move_.n, on_n));
-        }
         let mut parts = Vec::new();
-        for (session, site, tables) in held {
+        for (session, site, tables) in self.wanted() {
             let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
             let holders = describe_holders(session, &tables).await;
             parts.push(format!("{} in {}: {holders}", names.join(", "), site.name));
         }
         EngineError::gate("C0703", parts.join("; "))
             .hint("wait for it to end, or end it; then run the command again")
+    }
+
+    /// The holder with the oldest transaction on each side, for a line.
+    pub(super) async fn in_the_way(&self) -> String {
+        let mut parts = Vec::new();
+        for (session, site, tables) in self.wanted() {
+            let mut blockers = holders(session, &tables).await.unwrap_or_default();
+            blockers.sort_by_key(|blocker| std::cmp::Reverse(blocker.age_ms));
+            let others = match blockers.len() {
+                0 => continue,
+                1 => String::new(),
+                more => format!(" and {} more", more - 1),
+            };
+            parts.push(format!("in {} {}{others}", site.name, holder(&blockers[0])));
+        }
+        if parts.is_empty() { "nobody any more".to_owned() } else { parts.join("; ") }
+    }
+
+    /// What the locks are asked for, by side.
+    fn wanted(&self) -> Vec<(&Session, &Site, Vec<QualifiedName>)> {
+        let plan = &self.move_.plan;
+        let mut on_m: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
+        on_m.extend(plan.references.iter().map(|reference| reference.table.qualified()));
+        let mut wanted = vec![(&self.m, &self.move_.m, on_m)];
+        if self.round == Round::Rollback {
+            let on_n = plan.tables.iter().map(|table| table.target.qualified()).collect();
+            wanted.push((&self.n, &self.move_.n, on_n));
+        }
+        wanted
     }
 }
 

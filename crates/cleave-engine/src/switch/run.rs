@@ -17,6 +17,8 @@ const AFTERWARDS_LIMIT: Duration = Duration::from_secs(60);
 /// How long a session may take to roll back a step that was dropped.
 const ABANDON_LIMIT: Duration = Duration::from_millis(500);
 const AFTERWARDS_WAIT: Duration = Duration::from_millis(250);
+/// The first attempt at the locks that is told when it fails.
+const ATTEMPTS_UNTOLD: u32 = 16;
 
 /// What a round came to.
 #[derive(Debug)]
@@ -111,7 +113,7 @@ impl<'a> Switch<'a> {
         Box::pin(self.drive(machine, effect)).await
     }
 
-    fn ladder(&self) -> LadderLimits {
+    pub(super) fn ladder(&self) -> LadderLimits {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         LadderLimits {
             lock_timeout_ms: ms(self.move_.limits.lock_timeout),
@@ -130,7 +132,7 @@ impl<'a> Switch<'a> {
                 Effect::Run(step) => self.perform(step).await?,
                 Effect::Undo(step) => self.take_back(step).await?,
                 Effect::Wait { ms } => {
-                    self.tell_of_wait(ms);
+                    self.tell_of_wait(ms).await;
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_millis(ms)) => {}
                         () = self.move_.cancelled.cancelled() => {}
@@ -144,12 +146,16 @@ impl<'a> Switch<'a> {
         }
     }
 
-    /// A ladder that says nothing looks like a command that hangs.
-    fn tell_of_wait(&self, ms: u64) {
-        let why = self.failure.as_ref().map_or_else(String::new, |failure| format!(": {failure}"));
+    /// A ladder that says nothing looks like a command that hangs. The first attempts are short and may well fail: they
+    /// are not worth a line, and later ones one at each doubling.
+    async fn tell_of_wait(&self, ms: u64) {
+        if self.attempts < ATTEMPTS_UNTOLD || !self.attempts.is_power_of_two() {
+            return;
+        }
         let message = format!(
-            "attempt {} did not get its locks; writers go on, the next one follows in {ms} ms{why}",
-            self.attempts
+            "attempt {} did not get its locks; writers go on, the next one follows in {ms} ms; in the way: {}",
+            self.attempts,
+            self.in_the_way().await
         );
         self.move_.events.note(Some(&self.move_.service), message);
     }

@@ -265,7 +265,7 @@ fn a_lock_timeout_lets_writers_through_before_the_next_attempt() {
         &[Event::Succeeded, Event::Succeeded, Event::LockTimeout, Event::Succeeded, Event::Succeeded],
     );
     assert_eq!(seen[3], Effect::Undo(Step::Fence));
-    assert!(matches!(seen[4], Effect::Wait { ms: 25..=50 }), "{:?}", seen[4]);
+    assert!(matches!(seen[4], Effect::Wait { ms: 15..=30 }), "{:?}", seen[4]);
     assert_eq!(seen[5], Effect::Run(Step::Fence));
 }
 
