@@ -25,8 +25,15 @@ impl TestDatabase {
     /// # Errors
     /// When the cluster does not start or the database cannot be created.
     pub async fn create(version: Version, hint: &str) -> Result<Self, Error> {
+        Self::create_on(server(version).await?, hint).await
+    }
+
+    /// The same on a cluster of the test's own: one that it stops, or whose settings it changes.
+    ///
+    /// # Errors
+    /// When the database cannot be created.
+    pub async fn create_on(cluster: &'static Cluster, hint: &str) -> Result<Self, Error> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let cluster = server(version).await?;
         let hint: String =
             hint.to_ascii_lowercase().chars().map(word_character).take(HINT_BYTES_MAX).collect();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);

@@ -211,7 +211,8 @@ async fn attempt<S: Script>(
     };
     match timeout(patience, session.client.batch_execute("commit")).await {
         Ok(Ok(())) => Outcome::Acknowledged(kind),
-        // An ERROR at COMMIT has rolled back. After FATAL nobody knows: it may have come before or after.
+        // An ERROR at COMMIT has rolled back. After FATAL nobody knows: it may have come before or after. The same goes
+        // for an error about the connection to another server, which had been told to commit.
         Ok(Err(error)) if is_plain_error(&error) => {
             abandon(session, Failure::Database(error), patience).await
         }
@@ -227,9 +228,13 @@ async fn abandon(session: &mut Session, error: Failure, patience: Duration) -> O
 }
 
 fn is_plain_error(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|error| match error.parsed_severity() {
-        Some(severity) => severity == Severity::Error,
-        None => error.severity() == "ERROR",
+    error.as_db_error().is_some_and(|error| {
+        let code = error.code().code();
+        let plain = match error.parsed_severity() {
+            Some(severity) => severity == Severity::Error,
+            None => error.severity() == "ERROR",
+        };
+        plain && !code.starts_with("08") && !code.starts_with("57P0")
     })
 }
 

@@ -5,6 +5,7 @@
 //! error, and in the end every acknowledged transaction is at the home, once.
 
 mod coverage;
+mod crashes;
 mod sample;
 mod stage;
 

@@ -1,7 +1,9 @@
 //! A small move, a writer that never stops, and the binary to be killed at it.
 
 use crate::runner::Runner;
-use cleave_sandbox::{Endpoint, Kind, Oracle, Pace, Record, SqlScript, Version, Workload};
+use cleave_sandbox::{
+    Cluster, Endpoint, Kind, Options, Oracle, Pace, Record, SqlScript, StopMode, Verdict, Version, Workload,
+};
 use cleave_testkit::TestDatabase;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
@@ -44,6 +46,9 @@ analyze;
 
 /// The budget of a pause; generous, as the machine may be busy.
 pub(crate) const WRITE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a verb may take to come to a point, and to end once a server has died there.
+const CRASH_LIMIT: Duration = Duration::from_secs(180);
 
 /// What is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,11 +121,28 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new(shape: Shape) -> Self {
+        let m = TestDatabase::create(shape.from, "kill_m").await.unwrap();
+        let n = TestDatabase::create(shape.to, "kill_n").await.unwrap();
+        Self::between(m, n, shape).await
+    }
+
+    /// On servers of its own, which can be made to die.
+    pub(crate) async fn on_own_servers(shape: Shape) -> Self {
+        let options = Options::new();
+        let (m, n) =
+            tokio::try_join!(Cluster::start(shape.from, &options), Cluster::start(shape.to, &options))
+                .unwrap();
+        // Never dropped: the watchdogs end them when the process has ended.
+        let (m, n) = (Box::leak(Box::new(m)), Box::leak(Box::new(n)));
+        let m = TestDatabase::create_on(m, "crash_m").await.unwrap();
+        let n = TestDatabase::create_on(n, "crash_n").await.unwrap();
+        Self::between(m, n, shape).await
+    }
+
+    async fn between(m: TestDatabase, n: TestDatabase, shape: Shape) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Slots, origins and roles belong to the cluster, which tests share: each move's service has its own name.
         let service = format!("films_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let m = TestDatabase::create(shape.from, "kill_m").await.unwrap();
-        let n = TestDatabase::create(shape.to, "kill_n").await.unwrap();
         let client = m.connect().await.unwrap();
         client.batch_execute(SCHEMA).await.unwrap();
         if !shape.copy_kept {
@@ -175,13 +197,27 @@ impl Stage {
         Workload::start(&endpoint, script, &pace).await.unwrap()
     }
 
-    /// Every acknowledged transaction is at the home, once.
+    /// Every acknowledged transaction is at the home, once, and no application was left in doubt.
     pub(crate) async fn check(&self, record: &Record, home: Side) {
+        let verdict = self.verdict(record, home).await;
+        assert!(verdict.acknowledged > 0 && verdict.is_clean(), "{verdict:?}");
+        assert_eq!(verdict.unknown, 0, "{:?}", record.errors);
+    }
+
+    /// The same where servers died: applications may be in doubt then, and a transaction over both sides that is in
+    /// doubt may be there by halves, as it is two transactions.
+    pub(crate) async fn check_after_crashes(&self, record: &Record, home: Side) {
+        let verdict = self.verdict(record, home).await;
+        assert!(verdict.acknowledged > 0, "{verdict:?}");
+        assert_eq!((verdict.lost, verdict.duplicated, verdict.risen), (0, 0, 0), "{verdict:?}");
+    }
+
+    async fn verdict(&self, record: &Record, home: Side) -> Verdict {
         let (url, table) = match home {
             Side::M => (self.m.url(), "public.film"),
             Side::N => (self.n.url(), "films.film"),
         };
-        let verdict = Oracle::new()
+        Oracle::new()
             .place("home", url, format!("select token from {table} where token is not null"))
             .place("stay", self.m.url(), "select token from inventory where token is not null")
             .home(Kind::new("film"), &["home"])
@@ -189,9 +225,7 @@ impl Stage {
             .home(Kind::new("both"), &["home", "stay"])
             .check(&[record])
             .await
-            .unwrap();
-        assert!(verdict.acknowledged > 0 && verdict.is_clean(), "{verdict:?}");
-        assert_eq!(verdict.unknown, 0, "{:?}", record.errors);
+            .unwrap()
     }
 
     /// Runs a verb to its end and looks at what it has left.
@@ -230,6 +264,34 @@ impl Stage {
         assert_eq!(signal, Some(9), "{verb:?} was not killed by {failpoints}\n{}", self.runner.show(&output));
         let (on_m, on_n) = self.who_accepts(Duration::from_millis(500)).await;
         assert!(!(on_m && on_n), "{verb:?} killed by {failpoints}: both sides accept writes");
+    }
+
+    /// A side's server dies as in a crash while a verb stands at a failpoint, and comes back. However the verb ends, at
+    /// no time both sides may accept writes.
+    pub(crate) async fn crash(&self, verb: Verb, point: &str, side: Side) {
+        let held = self.runner.path().join("held");
+        let failpoints = format!("{point}=1*pause({})", held.display());
+        let mut command = self.runner.command(verb.arguments());
+        command.env("CLEAVE_FAILPOINTS", failpoints).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let deadline = Instant::now() + CRASH_LIMIT;
+        while !held.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "{verb:?} has ended and not passed {point}");
+            assert!(Instant::now() < deadline, "{verb:?} does not come to {point}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let server = if side == Side::M { self.m.cluster() } else { self.n.cluster() };
+        server.stop(StopMode::Immediate).await.unwrap();
+        server.restart().await.unwrap();
+        std::fs::remove_file(&held).unwrap();
+        let deadline = Instant::now() + CRASH_LIMIT;
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "{verb:?} does not end after {side:?} died at {point}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (on_m, on_n) = self.who_accepts(Duration::from_millis(500)).await;
+        assert!(!(on_m && on_n), "{verb:?} at {point}, {side:?} died: both sides accept writes");
+        self.let_leases_run_out().await;
     }
 
     /// `cleave run`, once it holds the leases.
