@@ -12,6 +12,7 @@ mod stage;
 use self::sample::Sample;
 use self::stage::{Shape, Side, Stage, Verb};
 use cleave_sandbox::{Version, Workload};
+use std::sync::Mutex;
 use std::time::Duration;
 
 const OLDEST_TO_NEWEST: Shape =
@@ -222,9 +223,15 @@ async fn commands_between_other_versions_are_killed_at_some_points() {
     } else {
         sampled.to_vec()
     };
-    for (from, to, bridge) in pairs {
-        pair(Shape { from, to, bridge, copy_kept: true }, sample.fork()).await;
-    }
+    let shape = |(from, to, bridge)| Shape { from, to, bridge, copy_kept: true };
+    let left = Mutex::new(pairs.into_iter().map(|pair| (shape(pair), sample.fork())).collect::<Vec<_>>());
+    // A command waits more than it works: several pairs at once take the time of one.
+    let lane = async || loop {
+        let next = left.lock().unwrap().pop();
+        let Some((shape, sample)) = next else { return };
+        Box::pin(pair(shape, sample)).await;
+    };
+    tokio::join!(lane(), lane(), lane());
 }
 
 #[tokio::test(flavor = "multi_thread")]
