@@ -138,6 +138,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// The value below which a share of them lies: 0.5 the median, 1.0 the largest.
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let at = (values.len() as f64 * share).ceil() as usize;
+    values.get(at.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Writes `target/bench/report.json` and shows it.
 pub(crate) fn report(entries: &[Entry]) -> Result<(), Failure> {
     let rows: Vec<_> = entries.iter().map(Entry::to_json).collect();
