@@ -93,8 +93,10 @@ impl Entry {
         Self { name, rival, metric, unit, ours: median(ours), theirs: Ok(median(theirs)), runs }
     }
 
+    /// None where there is no rival, or nothing to divide by.
     fn speedup(&self) -> Option<f64> {
-        self.theirs.as_ref().ok().map(|theirs| self.metric.speedup(self.ours, *theirs))
+        let theirs = self.theirs.as_ref().ok()?;
+        Some(self.metric.speedup(self.ours, *theirs)).filter(|speedup| speedup.is_finite())
     }
 
     fn to_json(&self) -> serde_json::Value {
@@ -112,11 +114,12 @@ impl fmt::Display for Entry {
         let (metric, ours) = (self.metric.name(), rounded(self.ours));
         match &self.theirs {
             Ok(theirs) => {
-                let (theirs, speedup) = (rounded(*theirs), rounded(self.speedup().unwrap_or_default()));
-                write!(
-                    f,
-                    "{name}, {metric}: Cleave {ours} {unit}, {rival} {theirs} {unit}: speedup {speedup} (median of {runs} runs)"
-                )
+                let theirs = rounded(*theirs);
+                write!(f, "{name}, {metric}: Cleave {ours} {unit}, {rival} {theirs} {unit}")?;
+                if let Some(speedup) = self.speedup() {
+                    write!(f, ": speedup {}", rounded(speedup))?;
+                }
+                write!(f, " (median of {runs} runs)")
             }
             Err(reason) => {
                 write!(

@@ -1,6 +1,6 @@
 //! The runbook that people follow with the server's own subscriptions: make the old home read-only and end its sessions,
-//! wait until the subscription has replayed everything, carry the sequences, drop the subscription, repoint the
-//! applications; then a subscription the other way.
+//! wait until the subscription has replayed everything, carry the sequences, drop the subscription, make one the other
+//! way, repoint the applications.
 
 use super::library::{self, COMMITS_BETWEEN, PATIENCE, longest_gap_ms, written};
 use super::{Switched, tokens_of};
@@ -45,11 +45,12 @@ pub(super) async fn run(arena: &Arena, database: &str, switches: u32) -> Result<
         replayed(&home).await?;
         carry_sequences(&home, &other).await?;
         other.client.batch_execute(&format!("drop subscription {database}")).await?;
-        other.set_read_only(database, "off").await?;
-        writers.repoint_all(&other.endpoint);
-        gaps_ms.push(longest_gap_ms(&writers).await?);
         std::mem::swap(&mut home, &mut other);
+        // Before the first write: what is written earlier than the way back's slot would be lost by the next switch.
         subscribe(database, &home, &other).await?;
+        home.set_read_only(database, "off").await?;
+        writers.repoint_all(&home.endpoint);
+        gaps_ms.push(longest_gap_ms(&writers).await?);
     }
     let record = writers.stop().await?;
     let verdict = Oracle::new()
@@ -77,12 +78,20 @@ async fn subscribe(database: &str, from: &Side, to: &Side) -> Result<(), Failure
     Ok(to.client.batch_execute(&sql).await?)
 }
 
-/// New sessions are read-only, and the old ones are ended.
+/// New sessions are read-only, and the old ones are ended: a careful runbook waits until they are.
 async fn fence(database: &str, home: &Side) -> Result<(), Failure> {
     home.set_read_only(database, "on").await?;
+    let now: String = home.client.query_one("select clock_timestamp()::text", &[]).await?.get(0);
     let sql = "select pg_terminate_backend(pid) from pg_stat_activity
-               where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
-    home.client.execute(sql, &[]).await?;
+               where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+                 and backend_start < $1::text::timestamptz";
+    let began = Instant::now();
+    while home.client.execute(sql, &[&now]).await? > 0 {
+        if began.elapsed() > PATIENCE {
+            return Err("the sessions do not end".into());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     Ok(())
 }
 
