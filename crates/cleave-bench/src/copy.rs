@@ -57,12 +57,17 @@ async fn ours(arena: &Arena, database: &str) -> Result<Duration, Failure> {
             columns: columns.to_vec(),
             format: CopyFormat::Binary,
             bytes_estimate: 0,
+            search_path: String::new(),
+            indexes: Vec::new(),
         }],
         snapshot: SnapshotSource::Given {
             name: slot.snapshot.clone(),
             consistent_point: slot.consistent_point(),
         },
         jobs: 1,
+        chunk_bytes: 256 << 20,
+        bytes_per_second_max: None,
+        renewal: None,
         lease,
         cancelled,
     };
