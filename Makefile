@@ -40,7 +40,7 @@ test: setup check ## Check the code and run every test; the last line is the sum
 test-full: setup ## Run the whole matrix; resumable, up to BUDGET_SECONDS; writes target/test-full/report.json
 	@cargo xtask test-full
 
-bench: setup ## Measure Cleave and its rivals in turn; ENTRY=copy for one entry; writes target/bench/report.json
+bench: setup ## Measure Cleave and its rivals in turn; ENTRY=clone for one entry; writes target/bench/report.json
 	@echo 'Building the benchmarks' >&2
 	@cargo run --release --quiet --package cleave-bench -- $(ENTRY)
 

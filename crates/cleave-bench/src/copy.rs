@@ -1,102 +1,99 @@
-//! Initial copy of one table: Cleave's copy against `create subscription`.
+//! `clone`: a whole database, from nothing to equal rows, keys, indexes and statistics at the target. Cleave's `apply`
+//! against what people use for it, in turn, between two servers of version 15 (the rivals' clients here are of 15).
+
+mod data;
+mod ours;
+mod rivals;
 
 use crate::RUNS;
-use crate::arena::{Arena, Entry, Failure, Metric};
-use cleave_journal::Lease;
-use cleave_model::{Ident, Oid, QualifiedName, ServiceName};
-use cleave_pg::{Endpoint, replication::SlotLifetime};
-use cleave_stream::{
-    CopyFormat, CopySpec, CopyTable, SnapshotSource, cancellation, copy_tables, create_slot_with_snapshot,
-};
-use std::time::{Duration, Instant};
-use tokio_postgres::Client;
+use crate::arena::{Entry, Failure, Metric, say};
+use crate::usage::Usage;
+use cleave_sandbox::{Cluster, Options, Version};
+use data::Size;
+use rivals::Rival;
 
-const ROWS: i64 = 1_000_000;
-const LIMIT: Duration = Duration::from_secs(300);
+/// Workers of Cleave, and of the rivals that can have several.
+const JOBS: usize = 2;
 
-/// Rows per second of both.
-pub(crate) async fn entry(arena: &Arena) -> Result<Vec<Entry>, Failure> {
-    let mut runs = Vec::new();
+/// Source and target, with settings that suit the size.
+struct Servers {
+    source: Cluster,
+    target: Cluster,
+}
+
+impl Servers {
+    async fn start() -> Result<Self, Failure> {
+        let options = Options::new()
+            .durable()
+            .setting("shared_buffers", "2GB")
+            .setting("max_wal_size", "8GB")
+            .setting("checkpoint_timeout", "30min");
+        let (source, target) =
+            tokio::try_join!(Cluster::start(Version::V15, &options), Cluster::start(Version::V15, &options))?;
+        Ok(Self { source, target })
+    }
+
+    /// A target without anything, and both sides with nothing left to write.
+    async fn fresh_target(&self, name: &str) -> Result<String, Failure> {
+        self.target.create_database(name).await?;
+        for url in [self.source.url("postgres"), self.target.url("postgres")] {
+            cleave_sandbox::connect(&url).await?.batch_execute("checkpoint").await?;
+        }
+        Ok(self.target.url(name))
+    }
+}
+
+/// Seconds of each way, and what our own process took for its part.
+pub(crate) async fn clone(_: &crate::arena::Arena) -> Result<Vec<Entry>, Failure> {
+    let size = Size::from_environment()?;
+    let servers = Servers::start().await?;
+    let source = data::make(&servers.source, size).await?;
+    say(&format!("clone: {} rows, {:.2} GB with indexes", size.rows(), source.gigabytes));
+    let unit: &'static str = Box::leak(format!("s for {:.2} GB", source.gigabytes).into_boxed_str());
+    let rivals = rivals::all().await;
+    let mut ours: Vec<(f64, Usage)> = Vec::new();
+    let mut theirs: Vec<Vec<Result<f64, String>>> = vec![Vec::new(); rivals.len()];
     for run in 1..=RUNS {
-        let ours = ours(arena, &format!("copy_ours_{run}")).await?;
-        let theirs = theirs(arena, &format!("copy_theirs_{run}")).await?;
-        runs.push((ROWS as f64 / ours.as_secs_f64(), ROWS as f64 / theirs.as_secs_f64()));
-    }
-    Ok(vec![Entry::new("copy", "native logical replication", (Metric::Rate, "rows/s"), &runs)])
-}
-
-async fn fill(source: &Client) -> Result<(), Failure> {
-    let sql = format!(
-        "insert into ev (n, label) select g % 1000, md5(g::text) from generate_series(1, {ROWS}) g; analyze ev; checkpoint"
-    );
-    Ok(source.batch_execute(&sql).await?)
-}
-
-async fn ours(arena: &Arena, database: &str) -> Result<Duration, Failure> {
-    let (source, mut target) = arena.databases(database).await?;
-    fill(&source).await?;
-    cleave_journal::install(&mut target).await?;
-    let lease = Lease::acquire(&target, "bench", "bench").await?;
-    let oid: u32 = source.query_one("select 'ev'::regclass::oid", &[]).await?.get(0);
-    let from = Endpoint::parse(&arena.source.url(database))?;
-    let began = Instant::now();
-    let slot =
-        create_slot_with_snapshot(&from, &format!("cleave_{database}"), SlotLifetime::Temporary, LIMIT)
-            .await?;
-    let (_canceller, cancelled) = cancellation();
-    let columns = ["id", "n", "label", "at"].map(|name| (Ident::new(name), Ident::new(name)));
-    let spec = CopySpec {
-        service: ServiceName::parse("bench")?,
-        stream: "bench/forward".to_owned(),
-        source: from,
-        target: Endpoint::parse(&arena.target.url(database))?,
-        tables: vec![CopyTable {
-            source_oid: Oid(oid),
-            source_name: QualifiedName::new("public", "ev"),
-            target_name: QualifiedName::new("public", "ev"),
-            columns: columns.to_vec(),
-            format: CopyFormat::Binary,
-            bytes_estimate: 0,
-        }],
-        snapshot: SnapshotSource::Given {
-            name: slot.snapshot.clone(),
-            consistent_point: slot.consistent_point(),
-        },
-        jobs: 1,
-        lease,
-        cancelled,
-    };
-    copy_tables(spec, |_| ()).await?;
-    let took = began.elapsed();
-    expect_rows(&target).await?;
-    Ok(took)
-}
-
-async fn theirs(arena: &Arena, database: &str) -> Result<Duration, Failure> {
-    let (source, target) = arena.databases(database).await?;
-    fill(&source).await?;
-    source.batch_execute("create publication p for table ev").await?;
-    let began = Instant::now();
-    let subscribe =
-        format!("create subscription {database} connection '{}' publication p", arena.source.url(database));
-    target.batch_execute(&subscribe).await?;
-    loop {
-        let row = target.query_one("select srsubstate in ('s', 'r') from pg_subscription_rel", &[]).await?;
-        if row.get(0) {
-            break;
+        let name = format!("clone_{run}");
+        let target = servers.fresh_target(&name).await?;
+        let usage = Usage::begin()?;
+        let took = ours::clone(&source, &target).await?;
+        ours.push((took.as_secs_f64(), usage.end()?));
+        say(&format!("clone, run {run}: Cleave {:.1} s", took.as_secs_f64()));
+        servers.target.drop_database(&name).await?;
+        for (rival, times) in rivals.iter().zip(&mut theirs) {
+            let target = servers.fresh_target(&name).await?;
+            let took = rival.clone(&source, &target).await?;
+            if let Ok(seconds) = &took {
+                say(&format!("clone, run {run}: {} {seconds:.1} s", rival.name()));
+            }
+            times.push(took);
+            servers.target.drop_database(&name).await?;
         }
-        if began.elapsed() > LIMIT {
-            return Err("the subscription did not copy in time".into());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let took = began.elapsed();
-    expect_rows(&target).await?;
-    target.batch_execute(&format!("drop subscription {database}")).await?;
-    Ok(took)
+    Ok(entries(unit, &ours, &rivals, theirs))
 }
 
-async fn expect_rows(target: &Client) -> Result<(), Failure> {
-    let rows: i64 = target.query_one("select count(*) from ev", &[]).await?.get(0);
-    if rows == ROWS { Ok(()) } else { Err(format!("{rows} rows arrived, not {ROWS}").into()) }
+fn entries(
+    unit: &'static str,
+    ours: &[(f64, Usage)],
+    rivals: &[Rival],
+    theirs: Vec<Vec<Result<f64, String>>>,
+) -> Vec<Entry> {
+    let wall = (Metric::Cost("wall"), unit);
+    let seconds = || ours.iter().map(|(seconds, _)| *seconds);
+    let mut entries: Vec<Entry> = rivals
+        .iter()
+        .zip(theirs)
+        .map(|(rival, times)| match times.into_iter().collect::<Result<Vec<f64>, String>>() {
+            Ok(times) => Entry::new("clone", rival.name(), wall, &seconds().zip(times).collect::<Vec<_>>()),
+            Err(reason) => Entry::alone("clone", rival.name(), wall, seconds().collect(), &reason),
+        })
+        .collect();
+    let reason = "the rivals' work is done by several processes and the servers";
+    let cpu = ours.iter().map(|(_, usage)| usage.cpu_s).collect();
+    let memory = ours.iter().map(|(_, usage)| usage.memory_mb).collect();
+    entries.push(Entry::alone("clone", "rival", (Metric::Cost("cpu"), "s"), cpu, reason));
+    entries.push(Entry::alone("clone", "rival", (Metric::Cost("memory"), "MB"), memory, reason));
+    entries
 }

@@ -5,16 +5,17 @@ mod arena;
 mod copy;
 mod cutover;
 mod follow;
+mod usage;
 
 use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 3] = ["copy", "follow", "cutover"];
+const ENTRIES: [&str; 3] = ["clone", "follow", "cutover"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
-        "copy" => copy::entry(arena).await,
+        "clone" => copy::clone(arena).await,
         "cutover" => cutover::entry(arena).await,
         "follow" => follow::entry(arena).await,
         other => Err(format!("there is no entry {other}").into()),

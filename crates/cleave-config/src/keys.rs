@@ -263,6 +263,19 @@ const LIMIT_KEYS: &[Key] = &[
         Default("\"1h\""),
         "How old the snapshot of a copy may get, as it holds back vacuum, before a new one is taken.",
     ),
+    key(
+        "chunk",
+        Kind::Size,
+        Default("\"256MB\""),
+        "A table of at least four times this size is copied in parts of about this size, several at once.",
+    ),
+    key(
+        "copy_rate",
+        Kind::Size,
+        Optional,
+        "How much the workers of a copy may read per second, all together. Default: as fast as it goes. `apply --max-rate` \
+         goes before it.",
+    ),
     key("verify_max_age", Kind::Duration, Default("\"24h\""), "How old a verification may be at a cutover."),
     key(
         "jobs",

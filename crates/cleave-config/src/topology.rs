@@ -130,6 +130,10 @@ pub struct Limits {
     pub lock_budget: Duration,
     /// How old the snapshot of a copy may get before a new one is taken.
     pub snapshot_age: Duration,
+    /// A table of at least four times this size is copied in parts of about this size.
+    pub chunk_bytes: u64,
+    /// Bytes per second that the workers of a copy may read, all together.
+    pub copy_bytes_per_second: Option<u64>,
     /// How old a verification may be at a cutover.
     pub verify_max_age: Duration,
     /// Connections that copy or verify at once, per service.
@@ -145,6 +149,8 @@ impl Default for Limits {
             lock_timeout: Duration::from_millis(100),
             lock_budget: Duration::from_secs(600),
             snapshot_age: Duration::from_secs(3600),
+            chunk_bytes: 256 << 20,
+            copy_bytes_per_second: None,
             verify_max_age: Duration::from_secs(24 * 3600),
             jobs: 4,
             memory_bytes: 256 << 20,

@@ -180,7 +180,8 @@ impl Switch<'_> {
         incoming
             .iter()
             .chain(&outgoing)
-            .flat_map(|reference| reference.restore_key(self.catalog).validate)
+            .map(|reference| reference.restore_key(self.catalog))
+            .flat_map(|key| key.validate.into_iter().chain(key.adopt))
             .collect()
     }
 

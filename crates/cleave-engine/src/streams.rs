@@ -65,8 +65,9 @@ impl StreamPair {
     pub(crate) async fn start(&mut self, move_: &MoveContext, state: MoveState) -> Result<(), EngineError> {
         let (forward, back) = match state {
             MoveState::Planned | MoveState::Prepared | MoveState::Cancelled => (false, false),
-            // A table without a start position would take changes that its copy is still to bring.
-            MoveState::Copying => (is_copied(move_).await?, false),
+            // A table without a start position would take changes that its copy is still to bring, and one without its
+            // key would be searched from end to end for each.
+            MoveState::Copying => (crate::steps::is_copied(move_).await?, false),
             MoveState::Following | MoveState::Switched => (true, true),
             MoveState::Completing | MoveState::Done => (false, move_.plan.copy_kept),
         };
@@ -139,14 +140,6 @@ impl Stream {
         let status = self.status();
         (status.state == FollowState::Failed).then_some(status.last_error).flatten()
     }
-}
-
-/// True once the copy of every table is committed, each with its start position.
-async fn is_copied(move_: &MoveContext) -> Result<bool, EngineError> {
-    let n = move_.n.connect("stream routes").await?;
-    let copied = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
-    let has_start = |oid: Oid| copied.iter().any(|copied| copied.source_oid == oid);
-    Ok(move_.plan.row_tables().all(|table| has_start(table.oid())))
 }
 
 async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, EngineError> {

@@ -61,6 +61,15 @@ impl Topology {
         self
     }
 
+    /// Limits what the workers of a copy read per second, whatever cleave.toml says.
+    #[must_use]
+    pub fn with_copy_rate(mut self, bytes_per_second: Option<u64>) -> Self {
+        if bytes_per_second.is_some() {
+            Arc::make_mut(&mut self.config).limits.copy_bytes_per_second = bytes_per_second;
+        }
+        self
+    }
+
     /// Why, if the operator said so.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()

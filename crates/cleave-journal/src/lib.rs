@@ -5,6 +5,7 @@
 //! the transaction that does the work (DESIGN: "a transactional step writes its journal row in the transaction that
 //! does the work, and checks the lease's epoch in it").
 
+mod copied;
 mod entry;
 mod error;
 mod lease;
@@ -15,6 +16,9 @@ mod position;
 mod schema;
 mod work;
 
+pub use copied::{
+    Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
+};
 pub use entry::{Entry, EntryEvent, append, entries, step_is_done};
 pub use error::JournalError;
 pub use lease::{LEASE_TTL, Lease, LeaseHolder};
@@ -26,8 +30,7 @@ pub use owner::{
     Owner, clear_pending, delete_owner, insert_owner, owner, owner_for_share, set_owner, set_pending,
 };
 pub use position::{
-    Copied, StreamPosition, advance_position, copied_tables, delete_stream, insert_position, position,
-    record_copied,
+    StreamPosition, advance_position, delete_position, delete_stream, insert_position, position,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
 pub use work::{WorkItem, open_work, resolve_work};

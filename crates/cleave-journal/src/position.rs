@@ -1,7 +1,7 @@
-//! What a stream has durably applied on its target, and where each table starts.
+//! What a stream has durably applied on its target.
 
 use crate::{JournalError, error::During};
-use cleave_model::{Lsn, Oid, Position};
+use cleave_model::{Lsn, Position};
 use tokio_postgres::{GenericClient, types::PgLsn};
 
 /// A row of `cleave.position`.
@@ -89,70 +89,23 @@ pub async fn advance_position(
     })
 }
 
-/// A table whose copy is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copied {
-    /// OID on the source.
-    pub source_oid: Oid,
-    /// Consistent point of the snapshot it was read in: changes committed before it are dropped.
-    pub start: Lsn,
-    /// Rows copied.
-    pub rows: u64,
-    /// Bytes copied, as they came over the wire.
-    pub bytes: u64,
-}
-
-/// Records a copied table in the transaction that filled it.
-pub async fn record_copied(
-    transaction: &impl GenericClient,
-    stream: &str,
-    copied: Copied,
-) -> Result<(), JournalError> {
-    let count = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    transaction
-        .execute(
-            "insert into cleave.copied (stream, source_oid, start, rows, bytes) values ($1, $2, $3, $4, $5)
-             on conflict (stream, source_oid) do update set start = excluded.start, rows = excluded.rows, bytes = excluded.bytes",
-            &[
-                &stream,
-                &copied.source_oid.0,
-                &PgLsn::from(copied.start.0),
-                &count(copied.rows),
-                &count(copied.bytes),
-            ],
-        )
-        .await
-        .during("record the copied table")?;
-    Ok(())
-}
-
-/// The tables of a stream whose copy is committed.
-pub async fn copied_tables(client: &impl GenericClient, stream: &str) -> Result<Vec<Copied>, JournalError> {
-    let rows = client
-        .query("select source_oid, start, rows, bytes from cleave.copied where stream = $1", &[&stream])
-        .await
-        .during("read the copied tables")?;
-    let count = |value: i64| u64::try_from(value).unwrap_or(0);
-    Ok(rows
-        .iter()
-        .map(|row| Copied {
-            source_oid: Oid(row.get(0)),
-            start: Lsn(row.get::<_, PgLsn>(1).into()),
-            rows: count(row.get(2)),
-            bytes: count(row.get(3)),
-        })
-        .collect())
-}
-
-/// Forgets a stream: its position and its copied tables.
-pub async fn delete_stream(client: &impl GenericClient, stream: &str) -> Result<(), JournalError> {
+/// Forgets the position of a stream whose slot is to be made anew.
+pub async fn delete_position(client: &impl GenericClient, stream: &str) -> Result<(), JournalError> {
     client
         .execute("delete from cleave.position where stream = $1", &[&stream])
         .await
         .during("forget the position")?;
-    client
-        .execute("delete from cleave.copied where stream = $1", &[&stream])
-        .await
-        .during("forget the copied tables")?;
+    Ok(())
+}
+
+/// Forgets a stream: its position, its copied tables and those that were being copied.
+pub async fn delete_stream(client: &impl GenericClient, stream: &str) -> Result<(), JournalError> {
+    delete_position(client, stream).await?;
+    for table in ["copied", "copying"] {
+        client
+            .execute(&format!("delete from cleave.{table} where stream = $1"), &[&stream])
+            .await
+            .during("forget the copied tables")?;
+    }
     Ok(())
 }

@@ -4,14 +4,14 @@ use crate::{JournalError, error::During};
 use tokio_postgres::GenericClient;
 
 /// Version of `schema.sql`.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Two engines that install at once would collide in the catalogs; this advisory lock makes them take turns.
 const INSTALL_LOCK: i64 = 0x0063_6c65_6176_6500;
 
-/// Makes the schema if it is not there. Safe to repeat.
+/// Makes the schema if it is not there, and what an earlier version of it lacks. Safe to repeat.
 pub async fn install(client: &mut tokio_postgres::Client) -> Result<(), JournalError> {
     if installed_version(client).await? == Some(SCHEMA_VERSION) {
         return Ok(());

@@ -82,6 +82,19 @@ create table if not exists cleave.copied (
   primary key (stream, source_oid)
 );
 
+-- Since version 2. While a table is filled in chunks, each committed on its own, its row here says that what stands in
+-- it is ours; the last chunk puts its row into cleave.copied instead.
+create table if not exists cleave.copying (
+  stream text not null,
+  source_oid oid not null,
+  target_oid oid not null,
+  start pg_lsn not null,
+  chunks_left bigint not null,
+  rows bigint not null default 0,
+  bytes bigint not null default 0,
+  primary key (stream, source_oid)
+);
+
 create table if not exists cleave.work (
   id bigint generated always as identity primary key,
   service text not null,

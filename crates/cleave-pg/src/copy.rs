@@ -13,9 +13,9 @@ use std::{
 use tokio_postgres::{Client, CopyInSink, CopyOutStream};
 
 /// Rows are gathered to this size before they are handed on: the server sends one message per row.
-const CHUNK_BYTES: usize = 64 << 10;
+const PART_BYTES: usize = 64 << 10;
 
-/// What a [`pump`] moved.
+/// What a [`Pump`] moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pumped {
     /// Rows, as the target counted them.
@@ -94,31 +94,52 @@ impl CopyIn {
     }
 }
 
-/// Moves everything from one COPY to the other. `on_progress` is told the bytes moved so far, about every 64 kB.
-///
-/// # Errors
-/// Of either side; the other COPY is then broken off.
-pub async fn pump(
-    mut from: CopyOut,
-    mut into: CopyIn,
-    mut on_progress: impl FnMut(u64),
-) -> Result<Pumped, PgError> {
-    let mut bytes = 0;
-    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-    while let Some(message) = from.next().await {
-        chunk.extend_from_slice(&message?);
-        if chunk.len() >= CHUNK_BYTES {
-            bytes += chunk.len() as u64;
-            into.feed(chunk.split().freeze()).await?;
-            on_progress(bytes);
+/// Moves the data of one COPY into another, part by part, so that the caller can count and wait in between.
+#[derive(Debug)]
+pub struct Pump {
+    from: CopyOut,
+    into: CopyIn,
+    gathered: BytesMut,
+    bytes: u64,
+    has_ended: bool,
+}
+
+impl Pump {
+    /// Between two COPYs that have begun.
+    pub fn new(from: CopyOut, into: CopyIn) -> Self {
+        Self { from, into, gathered: BytesMut::with_capacity(2 * PART_BYTES), bytes: 0, has_ended: false }
+    }
+
+    /// Moves the next part, of about 64 kB, and returns its bytes; `None` when all has been moved.
+    ///
+    /// # Errors
+    /// Of either side; the other COPY is broken off when the pump is dropped.
+    pub async fn step(&mut self) -> Result<Option<u64>, PgError> {
+        // A COPY must not be asked again after its end.
+        while !self.has_ended && self.gathered.len() < PART_BYTES {
+            match self.from.next().await {
+                Some(message) => self.gathered.extend_from_slice(&message?),
+                None => self.has_ended = true,
+            }
         }
+        if self.gathered.is_empty() {
+            return Ok(None);
+        }
+        let part = self.gathered.split().freeze();
+        self.gathered.reserve(2 * PART_BYTES);
+        let bytes = part.len() as u64;
+        self.into.feed(part).await?;
+        self.bytes += bytes;
+        Ok(Some(bytes))
     }
-    if !chunk.is_empty() {
-        bytes += chunk.len() as u64;
-        into.feed(chunk.freeze()).await?;
-        on_progress(bytes);
+
+    /// Ends the data after the last part.
+    ///
+    /// # Errors
+    /// What the target has against the rows.
+    pub async fn finish(self) -> Result<Pumped, PgError> {
+        Ok(Pumped { rows: self.into.finish().await?, bytes: self.bytes })
     }
-    Ok(Pumped { rows: into.finish().await?, bytes })
 }
 
 impl std::fmt::Debug for CopyOut {

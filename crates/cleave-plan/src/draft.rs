@@ -1,21 +1,14 @@
 //! Makes the plan of a live move.
 
 use crate::{
-    BridgeKind, Finding, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedReference, PlannedSequence,
-    PlannedTable, RowIdentity, Scope, TargetScript, Weight, crossing, readiness, switch,
+    BridgeKind, Finding, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
+    PlannedReference, PlannedSequence, PlannedTable, RowIdentity, Scope, TargetScript, Weight, binary,
+    crossing, readiness, switch,
 };
 use cleave_config::{Bridge, IdentityChoice, Service};
 use cleave_ddl::{Carried, Target, carry, create, fence, fill, publication};
 use cleave_model::catalog::{Catalog, Identity, ReplicaIdentity, Table};
 use cleave_model::{Direction, Ident, QualifiedName, labels};
-
-/// Types whose binary form is the same on 14 to 18 (`pg_type.oid` of built-in types never changes): bool, bytea,
-/// int8, int2, int4, text, json, float4, float8, bpchar, varchar, date, time, timestamp, timestamptz, interval,
-/// timetz, numeric, uuid, jsonb, and the arrays of the common ones.
-const BINARY_TYPES: [u32; 34] = [
-    16, 17, 20, 21, 23, 25, 114, 700, 701, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950, 3802,
-    1000, 1001, 1005, 1007, 1009, 1015, 1016, 1021, 1022, 1115, 1182, 1185, 1231, 2951,
-];
 
 /// Plans the move of `service`, whose patterns have been resolved to `claimed`, from the catalogs of both sides.
 /// What stands against it is in the plan's findings. The fingerprint is left empty for the caller.
@@ -38,7 +31,7 @@ pub fn plan_move(
     findings.extend(unsupported);
     findings.extend(switch::bound_objects(service, source, &carried));
     let tables: Vec<PlannedTable> =
-        scope.tables.iter().map(|table| planned_table(table, &place, service)).collect();
+        scope.tables.iter().map(|table| planned_table(table, (source, target), &place, service)).collect();
     let roots: Vec<QualifiedName> =
         scope.tables.iter().filter(|t| t.partition_of.is_none()).map(|t| t.name.clone()).collect();
     let target_roots: Vec<QualifiedName> = roots.iter().map(|name| place.place(name)).collect();
@@ -100,10 +93,14 @@ fn unsupported(carried: &Carried<'_>, place: &Target<'_>, known: &[Finding]) -> 
         .collect()
 }
 
-fn planned_table(table: &Table, place: &Target<'_>, service: &Service) -> PlannedTable {
+fn planned_table(
+    table: &Table,
+    (source, target): (&Catalog, &Catalog),
+    place: &Target<'_>,
+    service: &Service,
+) -> PlannedTable {
     let written = table.columns.iter().filter(|column| column.is_written());
     let columns: Vec<PlannedColumn> = written
-        .clone()
         .map(|column| PlannedColumn {
             name: column.name.as_str().to_owned(),
             identity_always: column.identity == Some(Identity::Always),
@@ -121,7 +118,7 @@ fn planned_table(table: &Table, place: &Target<'_>, service: &Service) -> Planne
         is_partition: table.partition_of.is_some(),
         rows: table.rows_estimated,
         bytes: table.heap_bytes,
-        binary: written.clone().all(|c| c.user_type.is_none() && BINARY_TYPES.contains(&c.type_oid.0)),
+        binary: binary::is_binary(table, source, &target.facts),
     }
 }
 
@@ -209,7 +206,25 @@ fn script(
     finish.extend(create::comments(carried, place));
     let mut cancel = fill::drop(&service.name, carried, place);
     cancel.extend(create::drop_kept(carried, place, target.schemas.iter().map(|schema| &schema.name)));
-    TargetScript { prepare, indexes, foreign_keys: keys.add, validate: keys.validate, finish, cancel }
+    TargetScript {
+        prepare,
+        tables: create::table_indexes(carried, place).into_iter().map(planned_indexes).collect(),
+        indexes,
+        foreign_keys: keys.add,
+        validate: keys.validate,
+        adopt: keys.adopt,
+        finish,
+        cancel,
+    }
+}
+
+fn planned_indexes(table: create::TableIndexes) -> PlannedIndexes {
+    let indexes = table.indexes.into_iter().map(|index| PlannedIndex {
+        name: index.name.as_str().to_owned(),
+        create: index.create,
+        constraint: index.constraint,
+    });
+    PlannedIndexes { source_oid: table.table.0, search_path: table.search_path, indexes: indexes.collect() }
 }
 
 /// The way back reads N, so N needs the replica identities that `apply` sets on M.

@@ -5,6 +5,7 @@
 
 pub mod cutover;
 
+mod binary;
 mod crossing;
 mod draft;
 mod finding;
@@ -15,11 +16,12 @@ mod scope;
 mod switch;
 mod switch_script;
 
+pub use binary::STABLE_TYPES;
 pub use draft::plan_move;
 pub use finding::{Finding, Weight};
 pub use move_plan::{
-    BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedReference, PlannedSequence,
-    PlannedTable, RowIdentity, TargetScript,
+    BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
+    PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript,
 };
 pub use readiness::table_findings;
 pub use room::{Room, check_room};

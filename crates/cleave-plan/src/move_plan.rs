@@ -136,17 +136,46 @@ pub struct Crossing {
     pub outcome: String,
 }
 
+/// The indexes of one table at the new home, built when its rows are there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedIndexes {
+    /// OID of the table on the source.
+    pub source_oid: u32,
+    /// `search_path` that the statements need.
+    pub search_path: String,
+    /// The biggest first; they can be built at the same time.
+    pub indexes: Vec<PlannedIndex>,
+}
+
+/// How one index is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedIndex {
+    /// Its name, and its constraint's.
+    pub name: String,
+    /// `create index`, or `alter table ... add constraint` where it cannot be had otherwise.
+    pub create: String,
+    /// Makes the built index a constraint.
+    pub constraint: Option<String>,
+}
+
 /// SQL for the new home, in the order of use. Each list sets `search_path` where it needs to, and leaves it changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetScript {
-    /// One transaction: schema, types, sequences, functions, tables with keys only, the closed fence.
+    /// One transaction: schema, types, sequences, functions, tables without indexes, the closed fence.
     pub prepare: Vec<String>,
-    /// After the copy: one statement per index or unique constraint; independent of each other.
+    /// With the copy: primary keys and indexes of each table, as soon as its rows are there.
+    #[serde(default)]
+    pub tables: Vec<PlannedIndexes>,
+    /// After the copy, in this order: indexes of partitioned tables and what is attached to them, checks that were never
+    /// validated.
     pub indexes: Vec<String>,
     /// Keys inside the set, `NOT VALID`.
     pub foreign_keys: Vec<String>,
-    /// Their `VALIDATE`.
+    /// Their `VALIDATE`; in any order, and each table's own take turns.
     pub validate: Vec<String>,
+    /// After that: keys of partitioned tables, which take over the partitions' keys unread.
+    #[serde(default)]
+    pub adopt: Vec<String>,
     /// One transaction: triggers, fill triggers, statistics objects, policies, comments, grants, owners.
     pub finish: Vec<String>,
     /// `cancel`, after the tables and their schema: functions in schema `cleave`, and what stands in schemas that the

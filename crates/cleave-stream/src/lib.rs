@@ -17,7 +17,9 @@ mod session;
 mod slot;
 
 pub use cancel::{Cancelled, Canceller, cancellation};
-pub use copy::{CopyFormat, CopyProgress, CopySpec, CopyTable, SnapshotSource, copy_tables};
+pub use copy::{
+    CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource, copy_tables,
+};
 pub use error::{Operation, Side, StreamError};
 pub use follow::{
     ColumnRoute, Follow, FollowCounters, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus,

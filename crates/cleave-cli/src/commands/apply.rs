@@ -28,6 +28,11 @@ pub struct ApplyArgs {
     #[arg(long, value_enum, value_name = "STATE")]
     pub until: Option<Until>,
 
+    /// Read at most so much per second while tables are copied, all workers together, such as `50MB`. It goes before
+    /// `limits.copy_rate`; an engine that runs already keeps to its own
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_rate: Option<u64>,
+
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
@@ -42,7 +47,8 @@ pub enum Until {
 
 /// Runs the verb.
 pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let work = Work::begin(context)?;
+    let mut work = Work::begin(context)?;
+    work.topology = work.topology.with_copy_rate(arguments.max_rate);
     let (service, saved) = chosen(&work, arguments.target.as_deref())?;
     if arguments.rehearsal.dry_run {
         return rehearse(&work, &service, saved, context).await;
@@ -62,6 +68,10 @@ pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Fa
     let steps = work.next(&service).await?;
     context.output.report(Output::new(report).with_next(steps), undo)?;
     Ok(if work.cancelled.is_cancelled() { ExitCode::Interrupted } else { ExitCode::Done })
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    cleave_config::parse_size(text).map_err(|error| error.to_string())
 }
 
 /// A service by its name, or the plan in a file.

@@ -2,7 +2,7 @@
 
 use cleave_api::{ChangeSide, PlanStep};
 use cleave_model::{Direction, ServiceName, format_bytes, labels};
-use cleave_plan::{BridgeKind, MovePlan};
+use cleave_plan::{BridgeKind, MovePlan, PlannedIndexes};
 use std::fmt::Write as _;
 
 /// From the first change to the last.
@@ -29,9 +29,9 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     let bytes = plan.row_tables().map(|table| table.bytes).sum();
     let [forward, back] = [Direction::Forward, Direction::Back].map(|direction| slot(plan, direction));
     let set = plan.tables.iter().filter_map(|table| table.set_identity.clone());
-    let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.finish];
+    let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.adopt, &script.finish];
     let schema =
-        format!("makes schema {} and its tables with keys only, closed to writers", plan.target_schema);
+        format!("makes schema {} and its tables without keys, closed to writers", plan.target_schema);
     let publication = "publishes changes of the tables; sets replica identities where cleave.toml says so";
     vec![
         step("prepare_target", Target, schema, script.prepare.clone()),
@@ -40,13 +40,17 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
         step(
             "copy",
             Both,
-            format!("reads {} in one snapshot, {}", tables(rows), format_bytes(bytes)),
-            vec![],
+            format!(
+                "reads {} in one snapshot, {}; builds their keys and indexes",
+                tables(rows),
+                format_bytes(bytes)
+            ),
+            script.tables.iter().flat_map(builds).collect(),
         ),
         step(
             "indexes_and_keys",
             Target,
-            "makes indexes, foreign keys, triggers, comments and grants".to_owned(),
+            "makes foreign keys, triggers, comments and grants".to_owned(),
             finish.into_iter().flatten().cloned().collect(),
         ),
         step(
@@ -56,6 +60,14 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
             plan.way_back.clone(),
         ),
     ]
+}
+
+/// What is built on a table when its rows are there.
+fn builds(table: &PlannedIndexes) -> Vec<String> {
+    let path = format!("set search_path = {}", table.search_path);
+    let creates = table.indexes.iter().map(|index| index.create.clone());
+    let constraints = table.indexes.iter().filter_map(|index| index.constraint.clone());
+    std::iter::once(path).chain(creates).chain(constraints).collect()
 }
 
 fn step(name: &str, side: ChangeSide, summary: String, sql: Vec<String>) -> PlanStep {

@@ -27,9 +27,11 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
             *place = duration;
         }
     }
-    let memory =
-        table.get("memory").and_then(|item| value::parsed(item, "memory", SIZE, parse_size, findings));
-    limits.memory_bytes = memory.unwrap_or(limits.memory_bytes);
+    let mut size =
+        |key: &str| table.get(key).and_then(|item| value::parsed(item, key, SIZE, parse_size, findings));
+    limits.memory_bytes = size("memory").unwrap_or(limits.memory_bytes);
+    limits.chunk_bytes = size("chunk").unwrap_or(limits.chunk_bytes);
+    limits.copy_bytes_per_second = size("copy_rate");
     limits.jobs = table.get("jobs").and_then(|item| jobs(item, findings)).unwrap_or(limits.jobs);
     check_order(table, &limits, findings);
     limits

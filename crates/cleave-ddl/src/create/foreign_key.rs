@@ -5,14 +5,16 @@ use crate::carry::Carried;
 use cleave_model::QualifiedName;
 use cleave_model::catalog::{ForeignKey, Table, TableKind};
 
-/// The statements for one key or several: every `add` is a change of the catalog only, every `validate` reads the
-/// table, under a lock that lets writers pass.
+/// The statements for one key or several, in three stages: every `add` is a change of the catalog only, every `validate`
+/// reads the table, under a lock that lets writers pass, and `adopt` is a change of the catalog again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForeignKeySql {
     /// `add constraint ... not valid`.
     pub add: Vec<String>,
-    /// `validate constraint`, and for a partitioned table its own key, which takes over the partitions' keys unread.
+    /// `validate constraint`.
     pub validate: Vec<String>,
+    /// For a partitioned table its own key, which takes over the partitions' keys unread.
+    pub adopt: Vec<String>,
 }
 
 /// The keys between carried tables. Keys to tables that stay cannot be kept at the new home.
@@ -26,6 +28,7 @@ pub fn foreign_keys(carried: &Carried<'_>, target: &Target<'_>) -> ForeignKeySql
             let key = foreign_key(&target.place(&table.name), &leaves, key, &definition);
             sql.add.extend(key.add);
             sql.validate.extend(key.validate);
+            sql.adopt.extend(key.adopt);
         }
     }
     sql
@@ -42,7 +45,7 @@ pub fn foreign_key(
     let definition = definition.trim_end().trim_end_matches("NOT VALID").trim_end();
     let unchecked = definition.ends_with("NOT ENFORCED");
     let tables = if leaves.is_empty() { std::slice::from_ref(table) } else { leaves };
-    let (mut add, mut validate) = (Vec::new(), Vec::new());
+    let (mut add, mut validate, mut adopt) = (Vec::new(), Vec::new(), Vec::new());
     for table in tables {
         let (table, name) = (table.quoted(), key.name.quoted());
         let not_valid = if unchecked { "" } else { " not valid" };
@@ -52,13 +55,13 @@ pub fn foreign_key(
         }
     }
     if !leaves.is_empty() {
-        validate.push(format!(
+        adopt.push(format!(
             "alter table {} add constraint {} {definition}",
             table.quoted(),
             key.name.quoted()
         ));
     }
-    ForeignKeySql { add, validate }
+    ForeignKeySql { add, validate, adopt }
 }
 
 /// The definition with its table in place of the one that the text names: the text's name is found by

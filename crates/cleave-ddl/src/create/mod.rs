@@ -1,5 +1,5 @@
-//! The objects of [`Carried`] at the new home, in stages: [`first`] before the copy, [`indexes`] and [`foreign_keys`]
-//! after it, the rest before users come. A stage is a list of statements to execute in order; each list sets
+//! The objects of [`Carried`] at the new home, in stages: [`first`] before the copy, [`table_indexes`],
+//! [`indexes`] and [`foreign_keys`] after it, the rest before users come. A stage is a list of statements to execute in order; each list sets
 //! `search_path` itself and leaves it changed.
 
 mod column;
@@ -21,7 +21,7 @@ pub use foreign_key::{ForeignKeySql, foreign_key, foreign_keys};
 pub(crate) use foreign_key::{definition as fk_definition, leaves as fk_leaves};
 pub(crate) use grant::statement as grant_statement;
 pub use grant::{Grants, grants, owners};
-pub use index::indexes;
+pub use index::{IndexSql, TableIndexes, indexes, table_indexes};
 pub use kept::drop_kept;
 pub use late::{comments, late_checks, policies, statistics, triggers};
 pub use target::Target;
@@ -29,8 +29,8 @@ pub use target::Target;
 use crate::carry::{Carried, Prelude};
 use target::Script;
 
-/// Types, functions, sequences and tables with columns, checks and the key by which changes find their row. Nothing
-/// else: a copy into a table without indexes is many times faster, and foreign keys would ask for an order.
+/// Types, functions, sequences and tables with columns and checks. Keys and indexes come after the rows: a copy into a
+/// table without indexes is many times faster, and foreign keys would ask for an order.
 ///
 /// Runs with `check_function_bodies = off`, as bodies may name what comes later; the setting stays changed.
 pub fn first(carried: &Carried<'_>, target: &Target<'_>) -> Vec<String> {

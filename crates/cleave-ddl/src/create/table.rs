@@ -1,4 +1,4 @@
-//! Tables with the one key that changes need.
+//! Tables without indexes, as far as nothing needs one before the rows are there.
 
 use super::target::Script;
 use super::{column, index};
@@ -15,7 +15,7 @@ pub(super) fn create(script: &mut Script<'_>, table: &Table, carried: &Carried<'
     let constraints = table
         .constraints
         .iter()
-        .filter(|constraint| is_first(constraint))
+        .filter(|constraint| is_first(carried, table, constraint))
         .map(|constraint| format!("constraint {} {}", constraint.name.quoted(), constraint.definition));
     let body: Vec<String> = columns.chain(constraints).map(|line| format!("\n    {line}")).collect();
     let mut sql = format!("create table {place} ({}\n)", body.join(","));
@@ -34,12 +34,16 @@ pub(super) fn create(script: &mut Script<'_>, table: &Table, carried: &Carried<'
     }
 }
 
-/// Checks that hold for all rows, and the primary key. A check that was never validated may not hold for rows that
-/// are to be copied.
-fn is_first(constraint: &Constraint) -> bool {
+/// Checks that hold for all rows; a check that was never validated may not hold for rows that are to be copied. The
+/// primary key is built after the copy, but where a function needs it or the replica identity makes it.
+fn is_first(carried: &Carried<'_>, table: &Table, constraint: &Constraint) -> bool {
+    let is_identity = || {
+        let index = table.indexes.iter().find(|index| index.constraint.as_ref() == Some(&constraint.name));
+        index.is_some_and(|index| table.replica_identity == ReplicaIdentity::Index(index.name.clone()))
+    };
     match constraint.kind {
         ConstraintKind::Check => constraint.validated,
-        ConstraintKind::PrimaryKey => true,
+        ConstraintKind::PrimaryKey => index::keys_first(carried) && !is_identity(),
         ConstraintKind::Unique | ConstraintKind::Exclusion | ConstraintKind::Trigger => false,
     }
 }

@@ -1,15 +1,26 @@
-//! The copy: every table in one snapshot; after a crash the unfinished ones in a later snapshot of their own.
+//! The copy: every table in one snapshot, then its indexes and keys; after a crash or when the snapshot is too old, the
+//! other tables in a later snapshot.
 
+use super::retention::watch_slot;
 use crate::{EngineError, context::MoveContext};
 use cleave_api::Event;
 use cleave_journal::{EntryEvent, MoveRow, MoveState};
 use cleave_model::{Direction, Ident};
+use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedTable};
 use cleave_stream::{
-    Cancelled, CopyFormat, CopyProgress, CopySpec, CopyTable, SnapshotSlot, SnapshotSource, copy_tables,
+    Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, SnapshotRenewal, SnapshotSlot,
+    SnapshotSource, copy_tables,
 };
 use serde_json::json;
+use std::sync::{Mutex, PoisonError};
 
 const STEP: &str = "copy";
+
+/// True once every table has its rows, its start position and its key, as M's journal has it: the stream may begin.
+pub(crate) async fn is_copied(move_: &MoveContext) -> Result<bool, EngineError> {
+    let m = move_.m.connect("copy").await?;
+    move_.is_done(&*m, STEP).await
+}
 
 /// Copies what is not yet copied. `made` is the slot when it was made by this run: its snapshot is still there.
 pub(crate) async fn copy(
@@ -23,7 +34,7 @@ pub(crate) async fn copy(
     }
     MoveRow::transition(&*m, &move_.service, &[MoveState::Prepared], MoveState::Copying).await?;
     let summary = format!(
-        "reads {} tables of {} with {} jobs",
+        "reads {} tables of {} with {} jobs, and builds their indexes",
         move_.plan.row_tables().count(),
         move_.m.name,
         move_.limits.jobs
@@ -33,19 +44,22 @@ pub(crate) async fn copy(
         Some(slot) => {
             SnapshotSource::Given { name: slot.snapshot.clone(), consistent_point: slot.consistent_point() }
         }
-        None => SnapshotSource::TemporarySlot { name: format!("{}_tmp", move_.slot(Direction::Forward)) },
+        None => SnapshotSource::TemporarySlot { name: temporary_slot(move_) },
     };
     cleave_failpoint::hit_async("copy.before").await;
     let (events, service) = (move_.events.clone(), move_.service.to_string());
-    let copied = copy_tables(spec(move_, snapshot, cancelled), move |progress: CopyProgress| {
-        events.tell(Event::CopyProgress {
-            service: service.clone(),
-            table: None,
-            progress: shown(&progress),
-        });
-    })
-    .await?;
-    drop(made);
+    let exporter = Mutex::new(made);
+    let copying = copy_tables(spec(move_, snapshot, cancelled), move |progress: CopyProgress| {
+        if progress.snapshot_taken {
+            // It would hold back the source's vacuum while indexes are built.
+            exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        events.tell(shown(&service, &progress));
+    });
+    let copied = tokio::select! {
+        copied = copying => copied?,
+        lost = watch_slot(move_) => return Err(lost),
+    };
     if cancelled.is_cancelled() {
         return Err(EngineError::Interrupted);
     }
@@ -70,6 +84,8 @@ fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) ->
             .collect(),
         format: if table.binary { CopyFormat::Binary } else { CopyFormat::Text },
         bytes_estimate: table.bytes,
+        search_path: indexes(move_, table).map(|own| own.search_path.clone()).unwrap_or_default(),
+        indexes: indexes(move_, table).map(|own| own.indexes.iter().map(index).collect()).unwrap_or_default(),
     });
     CopySpec {
         service: move_.service.clone(),
@@ -79,13 +95,47 @@ fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) ->
         tables: tables.collect(),
         snapshot,
         jobs: move_.limits.jobs,
+        chunk_bytes: move_.limits.chunk_bytes,
+        bytes_per_second_max: move_.limits.copy_bytes_per_second,
+        renewal: Some(SnapshotRenewal { age: move_.limits.snapshot_age, slot: temporary_slot(move_) }),
         lease: move_.n_lease.clone(),
         cancelled: cancelled.clone(),
     }
 }
 
-/// As it is shown: time left is unknown until bytes flow.
-fn shown(progress: &CopyProgress) -> cleave_api::CopyProgress {
+fn temporary_slot(move_: &MoveContext) -> String {
+    format!("{}_tmp", move_.slot(Direction::Forward))
+}
+
+fn indexes<'m>(move_: &'m MoveContext, table: &PlannedTable) -> Option<&'m PlannedIndexes> {
+    move_.plan.script.tables.iter().find(|own| own.source_oid == table.source_oid)
+}
+
+fn index(planned: &PlannedIndex) -> CopyIndex {
+    CopyIndex {
+        name: Ident::new(planned.name.as_str()),
+        create: planned.create.clone(),
+        constraint: planned.constraint.clone(),
+    }
+}
+
+/// Rows first; then, when all tables are there, indexes.
+fn shown(service: &str, progress: &CopyProgress) -> Event {
+    let service = service.to_owned();
+    if progress.tables_done < progress.tables_total {
+        return Event::CopyProgress { service, table: None, progress: rows(progress) };
+    }
+    Event::Progress {
+        service,
+        what: "indexes".to_owned(),
+        done: progress.indexes_done as u64,
+        total: Some(progress.indexes_total as u64),
+        unit: "indexes".to_owned(),
+    }
+}
+
+/// Time left is unknown until bytes flow.
+fn rows(progress: &CopyProgress) -> cleave_api::CopyProgress {
     let left = progress.bytes_estimate.saturating_sub(progress.bytes) as f64;
     let flowing = progress.bytes_per_second > 1.0;
     cleave_api::CopyProgress {

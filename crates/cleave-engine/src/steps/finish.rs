@@ -1,4 +1,4 @@
-//! After the copy: indexes, keys, triggers, grants, statistics. The stream runs meanwhile.
+//! After the copy: indexes of partitioned tables, foreign keys, triggers, grants. The stream runs meanwhile.
 
 use crate::{
     EngineError,
@@ -7,7 +7,10 @@ use crate::{
 };
 use cleave_journal::EntryEvent;
 use cleave_pg::Session;
+use cleave_stream::StreamError;
 use serde_json::json;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinSet;
 
 const STEP: &str = "indexes_and_keys";
 /// How often a statement may meet the stream in a deadlock; each takes the server `deadlock_timeout` to find.
@@ -20,12 +23,7 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
         return Ok(());
     }
     let plan = &move_.plan.script;
-    let summary = format!(
-        "builds {} indexes and {} keys in {}",
-        plan.indexes.len(),
-        plan.foreign_keys.len(),
-        move_.n.name
-    );
+    let summary = format!("makes foreign keys, triggers and grants in {}", move_.n.name);
     let step = move_.events.step(&move_.service, STEP, summary);
     cleave_failpoint::hit_async("finish.before").await;
     let n = move_.n.connect("finish").await?;
@@ -33,11 +31,11 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
         unless_there(beside_the_stream(&n, statement).await)?;
     }
     cleave_failpoint::hit_async("finish.indexes").await;
-    beside_the_stream(&n, &analyze(move_)).await?;
     for statement in &plan.foreign_keys {
         unless_there(beside_the_stream(&n, statement).await)?;
     }
-    for statement in &plan.validate {
+    validate(move_).await?;
+    for statement in &plan.adopt {
         unless_there(beside_the_stream(&n, statement).await)?;
     }
     cleave_failpoint::hit_async("finish.keys").await;
@@ -52,6 +50,30 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
     cleave_failpoint::hit_async("finish.after").await;
     move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({})).await?;
     step.finish("the target has all that the source has");
+    Ok(())
+}
+
+/// Reads the tables with foreign keys, as many at once as there are jobs.
+async fn validate(move_: &MoveContext) -> Result<(), EngineError> {
+    let statements: Vec<String> = move_.plan.script.validate.clone();
+    let sessions = move_.limits.jobs.min(statements.len());
+    let waiting = Arc::new(Mutex::new(statements));
+    let mut tasks: JoinSet<Result<(), EngineError>> = JoinSet::new();
+    for _ in 0..sessions {
+        let (n, waiting) = (move_.n.connect("finish").await?, Arc::clone(&waiting));
+        tasks.spawn(async move {
+            loop {
+                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let Some(statement) = next else { return Ok(()) };
+                // On one that is valid the server does nothing.
+                beside_the_stream(&n, &statement).await?;
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        // The others' sessions are dropped with them, which cancels what they run.
+        ended.unwrap_or_else(|error| Err(StreamError::Task(error.to_string()).into()))?;
+    }
     Ok(())
 }
 
@@ -73,10 +95,4 @@ fn unless_there(result: Result<(), EngineError>) -> Result<(), EngineError> {
         Err(error) if matches!(error.sqlstate(), Some("42P07" | "42710" | "42P16")) => Ok(()),
         other => other,
     }
-}
-
-fn analyze(move_: &MoveContext) -> String {
-    let tables: Vec<String> =
-        move_.plan.row_tables().map(|table| table.target.qualified().quoted()).collect();
-    format!("analyze {}", tables.join(", "))
 }

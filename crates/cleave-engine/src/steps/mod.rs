@@ -4,10 +4,11 @@ mod copy;
 mod finish;
 mod ladder;
 mod prepare;
+mod retention;
 mod slot;
 mod way_back;
 
-pub(crate) use copy::copy;
+pub(crate) use copy::{copy, is_copied};
 pub(crate) use finish::finish;
 pub(crate) use ladder::with_ladder;
 pub(crate) use prepare::{prepare_source, prepare_target};

@@ -37,7 +37,8 @@ pub(crate) async fn forward_slot(move_: &MoveContext) -> Result<Option<SnapshotS
     if there {
         cleave_pg::slots::drop(&m, &slot, DROP_LIMIT).await?;
     }
-    cleave_journal::delete_stream(&*n, &stream).await?;
+    // What is known of tables that were being copied stays: rows of theirs are on the target.
+    cleave_journal::delete_position(&*n, &stream).await?;
     cleave_failpoint::hit_async("slot.before").await;
     let limit = move_.limits.lock_budget;
     let made =

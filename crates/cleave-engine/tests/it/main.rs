@@ -6,6 +6,7 @@
     reason = "a test's future holds a whole journey, and is polled once on a stack of its own"
 )]
 
+mod binary_types;
 mod cinema;
 mod doctor;
 mod init;

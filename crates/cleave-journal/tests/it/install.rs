@@ -7,6 +7,7 @@ on_every_version!(
     installing_again_keeps_what_is_there,
     a_schema_of_a_newer_version_is_refused,
     a_half_made_schema_is_completed,
+    a_schema_of_an_earlier_version_gets_what_it_lacks,
     uninstalling_leaves_nothing_and_can_be_repeated,
 );
 
@@ -53,6 +54,16 @@ async fn a_half_made_schema_is_completed(mut journal: Journal) {
     install(&mut journal.client).await.unwrap();
     assert_eq!(installed_version(&journal.client).await.unwrap(), Some(SCHEMA_VERSION));
     journal.client.batch_execute("table cleave.work; table cleave.position").await.unwrap();
+}
+
+async fn a_schema_of_an_earlier_version_gets_what_it_lacks(mut journal: Journal) {
+    let lease = journal.lease("one").await;
+    let back = "update cleave.meta set version = 1; drop table cleave.copying";
+    journal.client.batch_execute(back).await.unwrap();
+    install(&mut journal.client).await.unwrap();
+    assert_eq!(installed_version(&journal.client).await.unwrap(), Some(SCHEMA_VERSION));
+    journal.client.batch_execute("table cleave.copying").await.unwrap();
+    lease.check(&journal.client).await.unwrap();
 }
 
 async fn uninstalling_leaves_nothing_and_can_be_repeated(journal: Journal) {

@@ -2,8 +2,8 @@
 
 use crate::journal::{Journal, on_every_version, pid};
 use cleave_journal::{
-    Copied, JournalError, StreamPosition, advance_position, copied_tables, delete_stream, insert_position,
-    position, record_copied,
+    Copied, Copying, JournalError, StreamPosition, advance_position, begin_chunks, copied_tables,
+    delete_stream, finish_chunk, insert_position, position, record_copied, tables_in_chunks,
 };
 use cleave_model::{Lsn, Oid, Position};
 
@@ -14,6 +14,8 @@ on_every_version!(
     a_new_slot_starts_without_the_old_one_s_marker,
     a_position_that_rolled_back_has_not_moved,
     copied_tables_are_recorded_once_each,
+    a_table_is_copied_with_its_last_chunk,
+    a_chunk_of_an_earlier_snapshot_is_refused,
     a_forgotten_stream_leaves_the_others_alone,
 );
 
@@ -105,9 +107,45 @@ async fn copied_tables_are_recorded_once_each(journal: Journal) {
     assert_eq!(read, [again, large]);
 }
 
+const CHUNK: Copied = Copied { source_oid: Oid(16_385), start: Lsn(100), rows: 10, bytes: 1000 };
+const COPYING: Copying =
+    Copying { source_oid: Oid(16_385), target_oid: Oid(20_000), start: Lsn(100), chunks_left: 3 };
+
+async fn a_table_is_copied_with_its_last_chunk(journal: Journal) {
+    let client = &journal.client;
+    begin_chunks(client, STREAM, COPYING).await.unwrap();
+    assert_eq!(tables_in_chunks(client, STREAM).await.unwrap(), [COPYING]);
+    for _ in 0..2 {
+        assert_eq!(finish_chunk(client, STREAM, CHUNK).await.unwrap(), None);
+        assert_eq!(copied_tables(client, STREAM).await.unwrap(), []);
+    }
+    let whole = Copied { rows: 30, bytes: 3000, ..CHUNK };
+    assert_eq!(finish_chunk(client, STREAM, CHUNK).await.unwrap(), Some(whole));
+    assert_eq!(copied_tables(client, STREAM).await.unwrap(), [whole]);
+    assert_eq!(tables_in_chunks(client, STREAM).await.unwrap(), []);
+    // One more than there are is never counted.
+    assert!(finish_chunk(client, STREAM, CHUNK).await.is_err());
+}
+
+async fn a_chunk_of_an_earlier_snapshot_is_refused(journal: Journal) {
+    let client = &journal.client;
+    begin_chunks(client, STREAM, COPYING).await.unwrap();
+    finish_chunk(client, STREAM, CHUNK).await.unwrap();
+    // After a crash the table is emptied and read in a later snapshot, perhaps in other chunks.
+    let again = Copying { start: Lsn(900), chunks_left: 2, ..COPYING };
+    begin_chunks(client, STREAM, again).await.unwrap();
+    let error = finish_chunk(client, STREAM, CHUNK).await.unwrap_err();
+    assert!(matches!(error, JournalError::Inconsistent { .. }), "{error}");
+    let chunk = Copied { start: Lsn(900), ..CHUNK };
+    assert_eq!(finish_chunk(client, STREAM, chunk).await.unwrap(), None);
+    let whole = Copied { rows: 20, bytes: 2000, ..chunk };
+    assert_eq!(finish_chunk(client, STREAM, chunk).await.unwrap(), Some(whole));
+}
+
 async fn a_forgotten_stream_leaves_the_others_alone(journal: Journal) {
     let client = &journal.client;
     let copied = Copied { source_oid: Oid(16_385), start: Lsn(100), rows: 10, bytes: 1000 };
+    begin_chunks(client, STREAM, COPYING).await.unwrap();
     for stream in [STREAM, "films/back"] {
         insert_position(client, stream, "slot", at(100)).await.unwrap();
         record_copied(client, stream, copied).await.unwrap();
@@ -116,6 +154,7 @@ async fn a_forgotten_stream_leaves_the_others_alone(journal: Journal) {
     delete_stream(client, STREAM).await.unwrap();
     assert_eq!(position(client, STREAM).await.unwrap(), None);
     assert_eq!(copied_tables(client, STREAM).await.unwrap(), []);
+    assert_eq!(tables_in_chunks(client, STREAM).await.unwrap(), []);
     assert!(position(client, "films/back").await.unwrap().is_some());
     assert_eq!(copied_tables(client, "films/back").await.unwrap(), [copied]);
 }

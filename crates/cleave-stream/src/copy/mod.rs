@@ -1,27 +1,34 @@
-//! Copying tables in one snapshot, several at a time, byte for byte.
+//! Copying tables in one snapshot, several pieces at a time, byte for byte, and building their indexes.
 //!
-//! The unit that survives a crash is a table: its rows and its row in `cleave.copied` commit together, so an
-//! unfinished table is empty. What snapshot to use, and when, is the caller's to say.
+//! The unit that survives a crash is a table: it is copied once its row stands in `cleave.copied`, which commits with its
+//! last rows. What snapshot to use, and when, is the caller's to say. docs/design/copy.md says why each part is exact.
 
+mod board;
+mod build;
+mod chunk;
+mod fill;
 mod progress;
+mod rate;
 mod spec;
 mod worker;
 
 pub use progress::CopyProgress;
-pub use spec::{CopyFormat, CopySpec, CopyTable, SnapshotSource};
+pub use spec::{CopyFormat, CopyIndex, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource};
 
 use crate::{Side, SnapshotSlot, StreamError, create_slot_with_snapshot, error::On};
-use cleave_journal::{Copied, copied_tables};
-use cleave_model::{Lsn, ServiceName};
+use board::{Board, Next, Plan, Reading};
+use cleave_journal::{Copied, copied_tables, tables_in_chunks};
+use cleave_model::{Lsn, Oid, ServiceName};
 use cleave_pg::{During, Session, connect, replication::SlotLifetime};
 use progress::Meter;
+use rate::Rate;
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
-use worker::Worker;
+use tokio::{sync::watch, task::JoinSet};
+use worker::{Run, Worker};
 
 /// A temporary slot waits for running transactions at most this long.
 const SLOT_LIMIT: Duration = Duration::from_secs(600);
@@ -31,12 +38,12 @@ fn purpose(service: &ServiceName) -> String {
     format!("copy {service}")
 }
 
-/// Copies every table of `spec` that is not yet recorded in `cleave.copied`, the biggest first, and returns the
-/// records of all of them. Killed at any instant, it leaves finished tables finished and the others empty; running it
-/// again goes on. `progress` is called from several tasks, often.
+/// Copies every table of `spec` that is not yet recorded in `cleave.copied`, the biggest first, builds the indexes of all
+/// that lack them, and returns the records of all tables. Killed at any instant, it leaves finished tables finished; running
+/// it again empties the others and goes on. `progress` is called from several tasks, often.
 ///
 /// # Errors
-/// The first error of any worker; the others are stopped and roll back the table they are at.
+/// The first error of any worker; the others are stopped and roll back the piece they are at.
 /// [`StreamError::Cancelled`] if asked to stop.
 pub async fn copy_tables<F>(spec: CopySpec, progress: F) -> Result<Vec<Copied>, StreamError>
 where
@@ -51,33 +58,39 @@ where
         .map(|copied| (copied.source_oid, copied))
         .collect();
     done.retain(|oid, _| spec.tables.iter().any(|table| table.source_oid == *oid));
-    let mut missing: Vec<CopyTable> =
-        spec.tables.iter().filter(|table| !done.contains_key(&table.source_oid)).cloned().collect();
-    // The workers take from the end.
-    missing.sort_by_key(|table| table.bytes_estimate);
-    if !missing.is_empty() {
-        let meter = meter(&spec, progress, &done);
-        for copied in run_workers(Arc::new(spec.clone()), missing, Arc::new(meter)).await? {
-            done.insert(copied.source_oid, copied);
-        }
+    let unfinished = tables_in_chunks(&*control, &spec.stream).await?;
+    let run = Run {
+        meter: meter(&spec, progress, &done),
+        rate: spec.bytes_per_second_max.map(Rate::new),
+        unfinished: unfinished.iter().map(|table| (table.source_oid, table.target_oid)).collect(),
+        spec,
+    };
+    let run = Arc::new(run);
+    // What is to be done in this round, by place in the list. Each round reads in a snapshot of its own.
+    let mut places: Vec<usize> = (0..run.spec.tables.len()).collect();
+    let mut round = 0;
+    while !places.is_empty() {
+        let (copied, left) = Box::pin(one_round(&run, &places, &done, round)).await?;
+        done.extend(copied.into_iter().map(|copied| (copied.source_oid, copied)));
+        (places, round) = (left, round + 1);
     }
-    Ok(spec.tables.iter().filter_map(|table| done.get(&table.source_oid).copied()).collect())
+    Ok(run.spec.tables.iter().filter_map(|table| done.get(&table.source_oid).copied()).collect())
 }
 
-fn meter<F: Fn(CopyProgress)>(
-    spec: &CopySpec,
-    progress: F,
-    done: &HashMap<cleave_model::Oid, Copied>,
-) -> Meter<F> {
+fn meter<F: Fn(CopyProgress)>(spec: &CopySpec, progress: F, done: &HashMap<Oid, Copied>) -> Meter<F> {
     let sum = |count: fn(&Copied) -> u64| done.values().map(count).sum();
-    // Of tables that are there the size is known.
-    let bytes_estimate = spec
-        .tables
-        .iter()
-        .map(|table| done.get(&table.source_oid).map_or(table.bytes_estimate, |copied| copied.bytes))
-        .sum();
-    let earlier = (done.len(), sum(|copied| copied.rows), sum(|copied| copied.bytes));
-    Meter::new(progress, spec.tables.len(), bytes_estimate, earlier)
+    let total = CopyProgress {
+        tables_total: spec.tables.len(),
+        indexes_total: spec.tables.iter().map(|table| table.indexes.len()).sum(),
+        // Of tables that are there the size is known.
+        bytes_estimate: spec
+            .tables
+            .iter()
+            .map(|table| done.get(&table.source_oid).map_or(table.bytes_estimate, |copied| copied.bytes))
+            .sum(),
+        ..CopyProgress::default()
+    };
+    Meter::new(progress, total, (done.len(), sum(|copied| copied.rows), sum(|copied| copied.bytes)))
 }
 
 /// Ends copy sessions of an engine that is no more: whoever holds the lease is the only one that may copy, but a
@@ -96,49 +109,147 @@ async fn end_leftover_sessions(control: &Session, service: &ServiceName) -> Resu
     Ok(())
 }
 
-/// The snapshot's name, the start position, and what keeps it alive if it is our own.
-async fn snapshot(spec: &CopySpec) -> Result<(String, Lsn, Option<SnapshotSlot>), StreamError> {
-    match &spec.snapshot {
-        SnapshotSource::Given { name, consistent_point } => Ok((name.clone(), *consistent_point, None)),
-        SnapshotSource::TemporarySlot { name } => {
-            let slot =
-                create_slot_with_snapshot(&spec.source, name, SlotLifetime::Temporary, SLOT_LIMIT).await?;
-            Ok((slot.snapshot.clone(), slot.consistent_point(), Some(slot)))
+/// A snapshot to read in, and what keeps it alive until the workers have taken it, if that is our own.
+struct Taken {
+    name: String,
+    start: Lsn,
+    since: Instant,
+    _slot: Option<SnapshotSlot>,
+}
+
+/// The first round reads in the caller's snapshot, later ones in those of temporary slots.
+async fn snapshot(spec: &CopySpec, round: u32) -> Result<Taken, StreamError> {
+    let slot = match (&spec.snapshot, &spec.renewal) {
+        (SnapshotSource::Given { name, consistent_point }, _) if round == 0 => {
+            let (name, start) = (name.clone(), *consistent_point);
+            return Ok(Taken { name, start, since: Instant::now(), _slot: None });
         }
+        (SnapshotSource::TemporarySlot { name }, _) if round == 0 => name.clone(),
+        (_, Some(renewal)) => format!("{}{round}", renewal.slot),
+        (SnapshotSource::Given { name, .. } | SnapshotSource::TemporarySlot { name }, None) => {
+            return Err(StreamError::SnapshotGone { snapshot: name.clone() });
+        }
+    };
+    let slot = create_slot_with_snapshot(&spec.source, &slot, SlotLifetime::Temporary, SLOT_LIMIT).await?;
+    let (name, start) = (slot.snapshot.clone(), slot.consistent_point());
+    Ok(Taken { name, start, since: Instant::now(), _slot: Some(slot) })
+}
+
+/// The round's work, shared by its workers. Every change is told, for those who wait.
+struct Work {
+    board: Mutex<Board>,
+    changed: watch::Sender<()>,
+    /// Holds the locks on divided tables until all are read.
+    keeper: Mutex<Option<Session>>,
+    /// When no further table may be begun.
+    closes_at: Option<Instant>,
+}
+
+impl Work {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Next {
+        let mut board = self.board();
+        if self.closes_at.is_some_and(|at| Instant::now() >= at) {
+            board.close();
+        }
+        board.next()
+    }
+
+    fn done(&self, job: board::Job) {
+        let is_read = {
+            let mut board = self.board();
+            board.done(job);
+            board.is_read()
+        };
+        if is_read {
+            self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        self.changed.send_replace(());
     }
 }
 
+/// Reads tables in one snapshot and builds what they lack; returns the records of those that were copied, and which were
+/// left to a later snapshot.
+async fn one_round<F>(
+    run: &Arc<Run<F>>,
+    places: &[usize],
+    done: &HashMap<Oid, Copied>,
+    round: u32,
+) -> Result<(Vec<Copied>, Vec<usize>), StreamError>
+where
+    F: Fn(CopyProgress) + Send + Sync + 'static,
+{
+    let spec = &run.spec;
+    let is_missing = |place: usize| !done.contains_key(&spec.tables[place].source_oid);
+    let missing: HashSet<usize> = places.iter().copied().filter(|place| is_missing(*place)).collect();
+    let taken = if missing.is_empty() { None } else { Some(snapshot(spec, round).await?) };
+    let view = taken.as_ref().map(|taken| (taken.name.as_str(), taken.start));
+    let first = Worker::start(spec, 0, view).await?;
+    let keeper = match view {
+        Some((name, _)) if spec.jobs > 1 => Some(worker::in_snapshot(spec, name).await?),
+        _ => None,
+    };
+    let mut plans = Vec::with_capacity(places.len());
+    for place in places {
+        plans.push(plan(run, *place, missing.contains(place), (&first, keeper.as_ref())).await?);
+    }
+    let pieces: usize = plans.iter().map(Plan::jobs).sum();
+    let mut workers = vec![first];
+    for number in 1..spec.jobs.min(pieces) {
+        workers.push(Worker::start(spec, number, view).await?);
+    }
+    let work = Arc::new(Work {
+        board: Mutex::new(Board::new(plans, spec.jobs)),
+        changed: watch::channel(()).0,
+        keeper: Mutex::new(keeper),
+        closes_at: taken.as_ref().zip(spec.renewal.as_ref()).map(|(taken, by)| taken.since + by.age),
+    });
+    // Each worker's transaction keeps the snapshot from here on.
+    if taken.is_some() {
+        drop(taken);
+        run.meter.snapshot_taken();
+    }
+    let copied = run_workers(run, &work, workers, places).await?;
+    let left = work.board().left().into_iter().map(|place| places[place]).collect();
+    Ok((copied, left))
+}
+
+/// What is to be done for a table. One that is divided is emptied here.
+async fn plan<F: Fn(CopyProgress)>(
+    run: &Run<F>,
+    place: usize,
+    is_missing: bool,
+    (worker, keeper): (&Worker, Option<&Session>),
+) -> Result<Plan, StreamError> {
+    let table = &run.spec.tables[place];
+    let mut reading = if is_missing { Reading::Whole } else { Reading::Nothing };
+    // What is small by the estimate is not worth a lock.
+    if let Some(keeper) = keeper.filter(|_| is_missing && table.bytes_estimate >= run.spec.chunk_bytes) {
+        let chunks = fill::chunks(&run.spec, keeper, table).await?;
+        if !chunks.is_empty() {
+            worker.open(run, table, chunks.len()).await?;
+            reading = Reading::Chunks(chunks);
+        }
+    }
+    Ok(Plan { bytes: table.bytes_estimate, reading, builds: table.indexes.len() })
+}
+
 async fn run_workers<F>(
-    spec: Arc<CopySpec>,
-    missing: Vec<CopyTable>,
-    meter: Arc<Meter<F>>,
+    run: &Arc<Run<F>>,
+    work: &Arc<Work>,
+    workers: Vec<Worker>,
+    places: &[usize],
 ) -> Result<Vec<Copied>, StreamError>
 where
     F: Fn(CopyProgress) + Send + Sync + 'static,
 {
-    let (name, start, slot) = snapshot(&spec).await?;
-    let jobs = spec.jobs.clamp(1, missing.len());
-    let mut workers = Vec::with_capacity(jobs);
-    for number in 0..jobs {
-        workers.push(Worker::start(&spec, number, &name, start).await?);
-    }
-    // Each worker's transaction keeps the snapshot from here on.
-    drop(slot);
-    meter.snapshot_taken();
-    let queue = Arc::new(Mutex::new(missing));
+    let places: Arc<[usize]> = places.into();
     let mut tasks = JoinSet::new();
     for worker in workers {
-        let (spec, queue, meter) = (Arc::clone(&spec), Arc::clone(&queue), Arc::clone(&meter));
-        tasks.spawn(async move {
-            let mut copied = Vec::new();
-            loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let Some(table) = next else { return Ok(copied) };
-                let done = worker.copy(&spec, &table, &meter).await?;
-                meter.table_done(done.rows);
-                copied.push(done);
-            }
-        });
+        tasks.spawn(work_through(Arc::clone(run), Arc::clone(work), worker, Arc::clone(&places)));
     }
     let mut copied = Vec::new();
     while let Some(ended) = tasks.join_next().await {
@@ -152,4 +263,41 @@ where
         }
     }
     Ok(copied)
+}
+
+/// One worker's life: job after job, until nothing is left that could become one.
+async fn work_through<F: Fn(CopyProgress)>(
+    run: Arc<Run<F>>,
+    work: Arc<Work>,
+    mut worker: Worker,
+    places: Arc<[usize]>,
+) -> Result<Vec<Copied>, StreamError> {
+    let mut changed = work.changed.subscribe();
+    let mut copied = Vec::new();
+    loop {
+        // Seen before the board is: a change in between is not missed.
+        changed.borrow_and_update();
+        let next = work.next();
+        if work.board().is_handed_out() && !matches!(next, Next::Do(board::Job::Copy { .. })) {
+            // The snapshot holds back the source's vacuum.
+            worker.source = None;
+        }
+        match next {
+            Next::Do(job) => {
+                let record = worker.perform(&run, job.on(&places)).await?;
+                work.done(job);
+                if let Some(record) = record {
+                    run.meter.table_done(record.rows);
+                    copied.push(record);
+                }
+            }
+            Next::Wait => {
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = run.spec.cancelled.cancelled() => return Err(StreamError::Cancelled),
+                }
+            }
+            Next::Over => return Ok(copied),
+        }
+    }
 }

@@ -23,6 +23,10 @@ pub struct CopyProgress {
     pub rows: u64,
     /// Bytes per second of this run.
     pub bytes_per_second: f64,
+    /// Indexes to be built, of tables that are there too.
+    pub indexes_total: usize,
+    /// Indexes that are built.
+    pub indexes_done: usize,
     /// Every worker has taken the snapshot: its exporter may go.
     pub snapshot_taken: bool,
 }
@@ -39,14 +43,17 @@ pub(super) struct Meter<F> {
     tables_done: AtomicUsize,
     bytes: AtomicU64,
     rows: AtomicU64,
+    indexes_total: usize,
+    indexes_done: AtomicUsize,
     snapshot_taken: AtomicBool,
     started: Instant,
     reported: Mutex<Instant>,
 }
 
 impl<F: Fn(CopyProgress)> Meter<F> {
-    /// `done` are tables, rows and bytes that were copied earlier.
-    pub(super) fn new(report: F, tables_total: usize, bytes_estimate: u64, done: (usize, u64, u64)) -> Self {
+    /// `total` says what there is in all; `done` are tables, rows and bytes that were copied earlier.
+    pub(super) fn new(report: F, total: CopyProgress, done: (usize, u64, u64)) -> Self {
+        let CopyProgress { tables_total, bytes_estimate, indexes_total, .. } = total;
         let (tables, rows, bytes) = done;
         let now = Instant::now();
         Self {
@@ -57,6 +64,8 @@ impl<F: Fn(CopyProgress)> Meter<F> {
             tables_done: AtomicUsize::new(tables),
             bytes: AtomicU64::new(bytes),
             rows: AtomicU64::new(rows),
+            indexes_total,
+            indexes_done: AtomicUsize::new(0),
             snapshot_taken: AtomicBool::new(false),
             started: now,
             reported: Mutex::new(now),
@@ -86,6 +95,12 @@ impl<F: Fn(CopyProgress)> Meter<F> {
         self.report();
     }
 
+    /// An index is there.
+    pub(super) fn index_done(&self) {
+        self.indexes_done.fetch_add(1, Ordering::Relaxed);
+        self.report();
+    }
+
     /// Every worker has the snapshot.
     pub(super) fn snapshot_taken(&self) {
         self.snapshot_taken.store(true, Ordering::Relaxed);
@@ -101,6 +116,8 @@ impl<F: Fn(CopyProgress)> Meter<F> {
             bytes,
             bytes_estimate: self.bytes_estimate,
             rows: self.rows.load(Ordering::Relaxed),
+            indexes_total: self.indexes_total,
+            indexes_done: self.indexes_done.load(Ordering::Relaxed),
             bytes_per_second: bytes.saturating_sub(self.bytes_before) as f64 / seconds,
             snapshot_taken: self.snapshot_taken.load(Ordering::Relaxed),
         });

@@ -4,8 +4,9 @@ use crate::Cancelled;
 use cleave_journal::Lease;
 use cleave_model::{Ident, Lsn, Oid, QualifiedName, ServiceName};
 use cleave_pg::Endpoint;
+use std::time::Duration;
 
-/// Tables to be read in one snapshot of the source and stored on the target.
+/// Tables to be read in a snapshot of the source and stored on the target.
 #[derive(Clone, Debug)]
 pub struct CopySpec {
     /// Whose tables they are; part of the workers' origins.
@@ -20,8 +21,14 @@ pub struct CopySpec {
     pub tables: Vec<CopyTable>,
     /// At which point they are read.
     pub snapshot: SnapshotSource,
-    /// Tables in work at the same time; each takes a session on both sides. At least 1.
+    /// Pieces of tables, and then indexes, in work at the same time; each takes a session on both sides. At least 1.
     pub jobs: usize,
+    /// A table of at least four times this size is read in chunks of about this size.
+    pub chunk_bytes: u64,
+    /// Bytes per second of all workers together.
+    pub bytes_per_second_max: Option<u64>,
+    /// When the tables that are still untouched are read in a new snapshot.
+    pub renewal: Option<SnapshotRenewal>,
     /// The target's lease.
     pub lease: Lease,
     /// Asked to stop.
@@ -43,6 +50,21 @@ pub struct CopyTable {
     pub format: CopyFormat,
     /// Expected size in bytes, for order and progress.
     pub bytes_estimate: u64,
+    /// `search_path` for building its indexes.
+    pub search_path: String,
+    /// Built when the rows are there, several at a time.
+    pub indexes: Vec<CopyIndex>,
+}
+
+/// An index, and the constraint that it may become.
+#[derive(Clone, Debug)]
+pub struct CopyIndex {
+    /// Its name. If the table has a valid one of that name, it is taken as built.
+    pub name: Ident,
+    /// A single statement that makes it.
+    pub create: String,
+    /// A single statement that makes it a constraint, run when all indexes of the table are built.
+    pub constraint: Option<String>,
 }
 
 /// The format of `COPY` on both sides.
@@ -63,7 +85,16 @@ impl CopyFormat {
     }
 }
 
-/// Where the snapshot comes from.
+/// How long a snapshot may hold back the source's vacuum.
+#[derive(Clone, Debug)]
+pub struct SnapshotRenewal {
+    /// In a snapshot of this age no further table is begun.
+    pub age: Duration,
+    /// Name of the temporary slots that export the next ones; each puts a number behind it.
+    pub slot: String,
+}
+
+/// Where the first snapshot comes from.
 #[derive(Clone, Debug)]
 pub enum SnapshotSource {
     /// Exported by a session that the caller keeps open until the copy has reported

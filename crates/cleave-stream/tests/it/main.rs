@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod arming;
+mod chunks;
 mod content;
 mod copy;
 mod pair;

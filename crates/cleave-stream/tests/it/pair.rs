@@ -209,6 +209,8 @@ impl Pair {
                 columns: columns.into_iter().map(|(name, _)| (name.clone(), name)).collect(),
                 format: CopyFormat::Text,
                 bytes_estimate: 1000,
+                search_path: "public".to_owned(),
+                indexes: Vec::new(),
             });
         }
         CopySpec {
@@ -219,6 +221,9 @@ impl Pair {
             tables,
             snapshot,
             jobs: 2,
+            chunk_bytes: 1 << 30,
+            bytes_per_second_max: None,
+            renewal: None,
             lease: self.lease(Direction::Forward).await,
             cancelled,
         }
@@ -240,6 +245,17 @@ impl Pair {
             lease: self.lease(direction).await,
             options: self.options.clone(),
         }
+    }
+
+    /// The forward slot and its position, without a copy. Returns the consistent point.
+    pub(crate) async fn slot_and_position(&self) -> Lsn {
+        let name = self.slot(Direction::Forward);
+        let source = self.m.endpoint();
+        let slot =
+            create_slot_with_snapshot(&source, &name, SlotLifetime::Permanent, PATIENCE).await.unwrap();
+        let stream = self.stream(Direction::Forward);
+        write_first_position(&self.n.client, &stream, &name, slot.position).await.unwrap();
+        slot.consistent_point()
     }
 
     /// Publication, slot, position; copies everything in the slot's snapshot. Returns the consistent point.

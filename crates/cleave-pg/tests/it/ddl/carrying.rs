@@ -25,10 +25,16 @@ pub(crate) async fn replay(carried: &Carried<'_>, to: &Database, target: &Target
     to.run(&format!("create schema {}", target.schema.quoted())).await;
     to.all(&create::first(carried, target)).await;
     to.all(&create::late_checks(carried, target)).await;
+    for table in create::table_indexes(carried, target) {
+        to.run(&format!("set search_path = {}", table.search_path)).await;
+        to.all(&table.indexes.iter().map(|index| index.create.clone()).collect::<Vec<_>>()).await;
+        to.all(&table.indexes.into_iter().filter_map(|index| index.constraint).collect::<Vec<_>>()).await;
+    }
     to.all(&create::indexes(carried, target)).await;
     let keys = create::foreign_keys(carried, target);
     to.all(&keys.add).await;
     to.all(&keys.validate).await;
+    to.all(&keys.adopt).await;
     to.all(&create::triggers(carried, target)).await;
     to.all(&create::statistics(carried, target)).await;
     to.all(&create::policies(carried, target)).await;
