@@ -8,3 +8,4 @@ mod copy;
 mod pair;
 mod resume;
 mod schema_change;
+mod sets;
