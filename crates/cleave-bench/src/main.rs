@@ -4,17 +4,21 @@
 mod arena;
 mod copy;
 mod follow;
+mod usage;
 
 use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 2] = ["copy", "follow"];
+const ENTRIES: [&str; 5] = ["copy", "apply-mixed", "apply-one-row", "apply-huge", "latency"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
         "copy" => copy::entry(arena).await,
-        "follow" => follow::entry(arena).await,
+        "apply-mixed" => follow::mixed(arena).await,
+        "apply-one-row" => follow::one_row(arena).await,
+        "apply-huge" => follow::huge(arena).await,
+        "latency" => follow::latency(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }
 }
