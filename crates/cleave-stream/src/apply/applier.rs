@@ -50,11 +50,11 @@ pub(super) struct Applier<W> {
 
 impl Applier<SetWriter> {
     pub(super) fn new(input: Input) -> Self {
-        let Input { spec, session, items, position, flushed, reporter, memory } = input;
+        let Input { spec, session, items, position, flushed, reporter, memory, binary } = input;
         let session = Arc::new(session);
         Self {
             stream: spec.stream(),
-            router: Router::new(Arc::clone(&spec), memory),
+            router: Router::new(Arc::clone(&spec), memory, binary),
             writer: SetWriter::new(Arc::clone(&session)),
             spec,
             session,

@@ -2,12 +2,14 @@
 //!
 //! - `applier`: target transactions: arming, lease, position, whole source transactions.
 //! - `router`: which table a change belongs to, and whether it still fits.
+//! - `binary`: whether values come in their types' binary forms.
 //! - `sets`: how changes are written, many at once; `segment`: those that are written together; `fold`: what they come
 //!   to per row; `many`: statements over many rows.
 //! - `writer`: one by one; `statement`, `parameter`: one prepared statement per table and shape.
 
 mod applier;
 mod batch;
+mod binary;
 mod fold;
 mod layout;
 mod many;
@@ -19,6 +21,7 @@ mod statement;
 mod table;
 mod writer;
 
+pub(crate) use binary::BinaryTypes;
 pub(crate) use layout::RelationMemory;
 
 use crate::{
@@ -44,6 +47,7 @@ pub(crate) struct Input {
     pub(crate) flushed: watch::Sender<Lsn>,
     pub(crate) reporter: Reporter,
     pub(crate) memory: RelationMemory,
+    pub(crate) binary: BinaryTypes,
 }
 
 /// Every statement of ours finds rows by a unique index, or has no index to find them by. Statistics of a table that was
