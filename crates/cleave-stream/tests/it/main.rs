@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod arming;
+mod catching_up;
 mod content;
 mod copy;
 mod pair;
