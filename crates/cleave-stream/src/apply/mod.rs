@@ -3,8 +3,8 @@
 //! - `applier`: target transactions: arming, lease, position, whole source transactions.
 //! - `router`: which table a change belongs to, and whether it still fits.
 //! - `binary`: whether values come in their types' binary forms.
-//! - `sets`: how changes are written, many at once; `segment`: those that are written together; `fold`: what they come
-//!   to per row; `many`: statements over many rows.
+//! - `sets`: how changes are written, many at once; `segment`: those that are written together; `steps`: what to
+//!   send for them; `fold`: what they come to per row; `many`: statements over many rows.
 //! - `writer`: one by one; `statement`, `parameter`: one prepared statement per table and shape.
 
 mod applier;
@@ -18,6 +18,7 @@ mod router;
 mod segment;
 mod sets;
 mod statement;
+mod steps;
 mod table;
 mod writer;
 

@@ -19,6 +19,8 @@ pub(super) struct Segment {
 pub(super) struct TableChanges<'a> {
     pub(super) layout: &'a Arc<Layout>,
     pub(super) changes: Vec<&'a Change>,
+    /// Their places in the segment.
+    pub(super) places: Vec<usize>,
 }
 
 impl Segment {
@@ -34,18 +36,19 @@ impl Segment {
 
     /// The changes table by table. None if a table came in two shapes: the order between them counts.
     pub(super) fn by_table(&self) -> Option<Vec<TableChanges<'_>>> {
-        let mut places = HashMap::new();
+        let mut known = HashMap::new();
         let mut tables: Vec<TableChanges<'_>> = Vec::new();
-        for (layout, change) in &self.changes {
-            let place = *places.entry(layout.table.route.target_oid).or_insert_with(|| {
-                tables.push(TableChanges { layout, changes: Vec::new() });
+        for (place, (layout, change)) in self.changes.iter().enumerate() {
+            let at = *known.entry(layout.table.route.target_oid).or_insert_with(|| {
+                tables.push(TableChanges { layout, changes: Vec::new(), places: Vec::new() });
                 tables.len() - 1
             });
-            let table = tables.get_mut(place)?;
+            let table = tables.get_mut(at)?;
             if table.layout.serial != layout.serial {
                 return None;
             }
             table.changes.push(change);
+            table.places.push(place);
         }
         Some(tables)
     }

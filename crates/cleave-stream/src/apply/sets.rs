@@ -2,32 +2,30 @@
 //!
 //! A segment is written under a savepoint. If anything in it fails, everything of it is rolled back and its changes
 //! are written one by one in their order, as the source made them; only what fails then is an error, and it names the
-//! table of the one change that failed.
+//! table of the one change that failed. While the target works on one segment, the next is gathered and made ready.
 
 use super::{
-    fold::{Net, Row, UpdateGroup, fold},
     layout::Layout,
-    many::{self, Form, Many},
-    parameter::Parameter,
-    segment::{Segment, TableChanges},
-    statement::{Planned, Shape},
+    many::{self, Form},
+    segment::Segment,
+    steps::{Step, steps},
     table::TargetTable,
     writer::{StatementWriter, Writer, refused},
 };
 use crate::{Operation, Side, StreamError, error::On};
+use bytes::Bytes;
 use cleave_model::Oid;
 use cleave_pg::{During, PgError, Session};
-use cleave_proto::pgoutput::{Change, Tuple};
+use cleave_proto::pgoutput::Change;
 use futures_util::SinkExt;
 use std::{collections::HashMap, pin::pin, sync::Arc};
+use tokio::task::JoinSet;
 use tokio_postgres::Statement;
 
 /// Fewer changes than this go one by one: a savepoint and its answers cost more than they save.
 const SEGMENT_ROWS_MIN: usize = 50;
 /// Memory of the changes that are written together.
-const SEGMENT_BYTES_MAX: usize = 8 << 20;
-/// Fewer rows than this of one kind go one by one.
-const SET_ROWS_MIN: usize = 8;
+const SEGMENT_BYTES_MAX: usize = 4 << 20;
 /// So many segments of a table are written one by one after one of them was refused as a whole: where rows often take
 /// unique values from each other, trying costs twice.
 const CAUTIOUS_SEGMENTS: u32 = 50;
@@ -39,17 +37,32 @@ const ROLL_BACK: &str = "rollback to savepoint cleave_segment; release savepoint
 
 /// The writer of every stream.
 pub(super) struct SetWriter {
-    session: Arc<Session>,
-    rows: StatementWriter,
     segment: Segment,
     /// Segments still to be written one by one, by the table's OID on the target.
     cautious: HashMap<Oid, u32>,
+    /// Not here while a segment is being written.
+    sender: Option<Sender>,
+    /// The segment that is being written. Dropped with the writer, it ends in the middle, and the session with it.
+    writing: JoinSet<(Sender, Result<Outcome, StreamError>)>,
+}
+
+/// Who sends.
+struct Sender {
+    session: Arc<Session>,
+    rows: StatementWriter,
     copies: HashMap<(u64, Form), Statement>,
 }
 
-/// Why a segment was not written.
+/// How a segment was written.
+enum Outcome {
+    AtOnce,
+    /// One by one, as a statement on this table was refused.
+    OneByOne(Oid),
+}
+
+/// Why a segment was not written at once.
 enum Failure {
-    /// Its changes may be possible one by one. The first is the table that was being written.
+    /// Its changes may be possible one by one. The table that was being written.
     Refused(Oid),
     /// They are not, or the session cannot be used any more.
     Final(StreamError),
@@ -63,15 +76,95 @@ impl From<StreamError> for Failure {
 
 impl SetWriter {
     pub(super) fn new(session: Arc<Session>) -> Self {
+        let rows = StatementWriter::new(Arc::clone(&session));
         Self {
-            rows: StatementWriter::new(Arc::clone(&session)),
-            session,
             segment: Segment::default(),
             cautious: HashMap::new(),
-            copies: HashMap::new(),
+            sender: Some(Sender { session, rows, copies: HashMap::new() }),
+            writing: JoinSet::new(),
         }
     }
 
+    /// Starts to write what was gathered, once what was started before is written.
+    async fn start(&mut self) -> Result<(), StreamError> {
+        let segment = std::mem::take(&mut self.segment);
+        if segment.changes.is_empty() {
+            return Ok(());
+        }
+        if segment.changes.len() < SEGMENT_ROWS_MIN {
+            return self.idle_sender().await?.one_by_one(&segment).await;
+        }
+        let steps = steps(&segment, |table| may_fold(&mut self.cautious, table));
+        self.idle_sender().await?;
+        let Some(mut sender) = self.sender.take() else { return Err(gone()) };
+        self.writing.spawn(async move {
+            let written = sender.at_once(&segment, steps).await;
+            (sender, written)
+        });
+        Ok(())
+    }
+
+    /// The sender, once nothing is being written.
+    async fn idle_sender(&mut self) -> Result<&mut Sender, StreamError> {
+        if let Some(written) = self.writing.join_next().await {
+            let (sender, written) = written.map_err(|error| StreamError::Task(error.to_string()))?;
+            self.sender = Some(sender);
+            if let Outcome::OneByOne(table) = written? {
+                self.cautious.insert(table, CAUTIOUS_SEGMENTS);
+            }
+        }
+        self.sender.as_mut().ok_or_else(gone)
+    }
+}
+
+fn gone() -> StreamError {
+    StreamError::Task("the target's session is in use after an error".into())
+}
+
+fn may_fold(cautious: &mut HashMap<Oid, u32>, table: Oid) -> bool {
+    let Some(left) = cautious.get_mut(&table) else { return true };
+    *left -= 1;
+    if *left == 0 {
+        cautious.remove(&table);
+    }
+    false
+}
+
+impl Writer for SetWriter {
+    async fn write(&mut self, layout: &Arc<Layout>, change: Change) -> Result<(), StreamError> {
+        self.segment.push(layout, change);
+        if self.segment.bytes() < SEGMENT_BYTES_MAX { Ok(()) } else { self.start().await }
+    }
+
+    async fn truncate(
+        &mut self,
+        tables: &[Arc<TargetTable>],
+        restart_identity: bool,
+    ) -> Result<(), StreamError> {
+        self.start().await?;
+        self.idle_sender().await?.rows.truncate(tables, restart_identity).await
+    }
+
+    async fn submit(&mut self) -> Result<(), StreamError> {
+        self.start().await?;
+        self.idle_sender().await.map(drop)
+    }
+
+    async fn flush(&mut self) -> Result<(), StreamError> {
+        self.start().await?;
+        self.idle_sender().await?.rows.flush().await
+    }
+
+    fn forget(&mut self) {
+        self.cautious.clear();
+        if let Some(sender) = &mut self.sender {
+            sender.rows.forget();
+            sender.copies.clear();
+        }
+    }
+}
+
+impl Sender {
     async fn control(&mut self, sql: &str) -> Result<(), StreamError> {
         self.session.batch_execute(sql).await.during("writing many changes at once").on(Side::Target)
     }
@@ -83,126 +176,72 @@ impl SetWriter {
         Ok(())
     }
 
-    async fn many_at_once(&mut self, segment: &Segment) -> Result<(), StreamError> {
-        let Some(tables) = segment.by_table() else { return self.one_by_one(segment).await };
+    async fn at_once(&mut self, segment: &Segment, steps: Vec<Step>) -> Result<Outcome, StreamError> {
         // What was sent before is not this segment's to roll back.
         self.rows.flush().await?;
         self.control(SAVEPOINT).await?;
-        match self.tables(&tables).await {
-            Ok(()) => self.control(RELEASE).await,
+        match self.take(segment, steps).await {
+            Ok(()) => self.control(RELEASE).await.map(|()| Outcome::AtOnce),
             Err(Failure::Final(error)) => Err(error),
             Err(Failure::Refused(table)) => {
                 self.rows.give_up();
                 self.control(ROLL_BACK).await?;
-                self.cautious.insert(table, CAUTIOUS_SEGMENTS);
-                self.one_by_one(segment).await
+                self.one_by_one(segment).await?;
+                Ok(Outcome::OneByOne(table))
             }
         }
     }
 
-    async fn tables(&mut self, tables: &[TableChanges<'_>]) -> Result<(), Failure> {
-        let mut inserts = Vec::new();
-        for TableChanges { layout, changes } in tables {
-            let net = if self.may_fold(layout) { fold(layout, changes).ok() } else { None };
-            let Some(net) = net else {
-                for change in changes {
-                    let written = self.rows.write_one(layout, change).await;
-                    written.map_err(|error| refusal(layout, error))?;
+    async fn take(&mut self, segment: &Segment, steps: Vec<Step>) -> Result<(), Failure> {
+        let mut table = Oid::default();
+        for step in steps {
+            if let Some(layout) = step.table(segment) {
+                table = layout.table.route.target_oid;
+            }
+            let sent = match step {
+                Step::Copy { layout, form, data, rows } => {
+                    self.copy(&layout, form, data, rows as u64).await?;
+                    continue;
                 }
-                continue;
+                Step::Change(place) => match segment.changes.get(place) {
+                    Some((layout, change)) => self.rows.write_one(layout, change).await,
+                    None => Ok(()),
+                },
+                Step::Statement { layout, shape, parameters, rows } => {
+                    self.rows.send_rows(&layout, shape, parameters, rows as u64).await
+                }
             };
-            let written = self.deletes_and_updates(layout, &net).await;
-            written.map_err(|error| refusal(layout, error))?;
-            if !net.inserts.is_empty() {
-                inserts.push((layout, net.inserts));
-            }
+            sent.map_err(|error| refusal(table, error))?;
         }
-        let Some(TableChanges { layout: first, .. }) = tables.first() else { return Ok(()) };
-        for (layout, rows) in inserts {
-            self.inserts(layout, &rows).await?;
-        }
-        self.rows.flush().await.map_err(|error| refusal(first, error))
-    }
-
-    fn may_fold(&mut self, layout: &Layout) -> bool {
-        let oid = layout.table.route.target_oid;
-        let Some(left) = self.cautious.get_mut(&oid) else { return layout.set_based };
-        *left -= 1;
-        if *left == 0 {
-            self.cautious.remove(&oid);
-        }
-        false
-    }
-
-    async fn deletes_and_updates(&mut self, layout: &Layout, net: &Net<'_>) -> Result<(), StreamError> {
-        let form = many::delete_form(layout, net).filter(|_| net.deletes.len() >= SET_ROWS_MIN);
-        if let Some(form) = form {
-            let parameters = many::delete_parameters(layout, net, form);
-            let shape = Shape::Many(Many::Delete { form });
-            self.rows.send_many(layout, shape, parameters, net.deletes.len()).await?;
-        } else {
-            for find in &net.deletes {
-                let parameters = key(layout, find)?;
-                let planned = Planned { shape: Shape::Delete, parameters, otherwise: None };
-                self.rows.send_planned(layout, planned).await?;
-            }
-        }
-        for group in &net.updates {
-            self.updates(layout, group).await?;
-        }
-        Ok(())
-    }
-
-    async fn updates(&mut self, layout: &Layout, group: &UpdateGroup<'_>) -> Result<(), StreamError> {
-        let form = many::update_form(layout, group).filter(|_| group.rows.len() >= SET_ROWS_MIN);
-        if let Some(form) = form {
-            let parameters = many::update_parameters(layout, group, form);
-            let shape = Shape::Many(Many::Update { set: group.set.clone(), form });
-            return self.rows.send_many(layout, shape, parameters, group.rows.len()).await;
-        }
-        for (find, row) in &group.rows {
-            let mut parameters = values(layout, row, &group.set)?;
-            parameters.extend(key(layout, find)?);
-            let shape = Shape::Update { set: group.set.clone(), expect: Vec::new() };
-            self.rows.send_planned(layout, Planned { shape, parameters, otherwise: None }).await?;
-        }
-        Ok(())
-    }
-
-    async fn inserts(&mut self, layout: &Layout, rows: &[Row<'_>]) -> Result<(), Failure> {
-        let form = many::insert_form(layout, rows).filter(|_| rows.len() >= SET_ROWS_MIN);
-        if let Some(form) = form {
-            return self.copy(layout, rows, form).await;
-        }
-        let all: Vec<usize> = (0..layout.columns.len()).collect();
-        for row in rows {
-            let parameters = values(layout, row, &all)?;
-            let planned = Planned { shape: Shape::Insert, parameters, otherwise: None };
-            let sent = self.rows.send_planned(layout, planned).await;
-            sent.map_err(|error| refusal(layout, error))?;
-        }
-        Ok(())
+        self.rows.flush().await.map_err(|error| refusal(table, error))
     }
 
     /// The driver loses count of the server's answers when a COPY fails before it takes its data: so everything before
     /// it must have succeeded, and a session in which it failed otherwise than by a row is given up.
-    async fn copy(&mut self, layout: &Layout, rows: &[Row<'_>], form: Form) -> Result<(), Failure> {
-        self.rows.flush().await.map_err(|error| refusal(layout, error))?;
+    async fn copy(
+        &mut self,
+        layout: &Layout,
+        form: Form,
+        data: Vec<Bytes>,
+        rows: u64,
+    ) -> Result<(), Failure> {
+        let oid = layout.table.route.target_oid;
+        self.rows.flush().await.map_err(|error| refusal(oid, error))?;
         let table = &layout.table.name;
         let failed = |source| refused(table.clone(), Operation::Insert, source);
         let statement = self.copy_statement(layout, form).await.map_err(failed)?;
         let sink = self.session.copy_in(&statement).await.during(COPYING).map_err(failed)?;
         let mut sink = pin!(sink);
-        for piece in many::pieces(layout, rows, form) {
-            sink.feed(piece.freeze()).await.during(COPYING).map_err(failed)?;
+        for piece in data {
+            sink.feed(piece).await.during(COPYING).map_err(failed)?;
         }
         match sink.finish().await.during(COPYING) {
-            Ok(copied) if copied == rows.len() as u64 => Ok(()),
+            Ok(copied) if copied == rows => Ok(()),
             Ok(copied) => {
                 let (table, operation) = (table.clone(), Operation::Insert);
                 Err(StreamError::RowMissing { table, operation, rows: copied }.into())
             }
-            Err(error) if is_about_a_row(&error) => Err(Failure::Refused(layout.table.route.target_oid)),
+            Err(error) if is_about_a_row(&error) => Err(Failure::Refused(oid)),
             Err(error) => Err(failed(error).into()),
         }
     }
@@ -220,55 +259,11 @@ impl SetWriter {
 }
 
 /// A statement's error. One that may pass is for the next connection.
-fn refusal(layout: &Layout, error: StreamError) -> Failure {
-    if error.is_retryable() { Failure::Final(error) } else { Failure::Refused(layout.table.route.target_oid) }
+fn refusal(table: Oid, error: StreamError) -> Failure {
+    if error.is_retryable() { Failure::Final(error) } else { Failure::Refused(table) }
 }
 
 /// A value or a constraint, which is seen only when the data is read (SQLSTATE classes 22 and 23).
 fn is_about_a_row(error: &PgError) -> bool {
     error.sqlstate().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-}
-
-impl Writer for SetWriter {
-    async fn write(&mut self, layout: &Arc<Layout>, change: Change) -> Result<(), StreamError> {
-        self.segment.push(layout, change);
-        if self.segment.bytes() < SEGMENT_BYTES_MAX { Ok(()) } else { self.submit().await }
-    }
-
-    async fn truncate(
-        &mut self,
-        tables: &[Arc<TargetTable>],
-        restart_identity: bool,
-    ) -> Result<(), StreamError> {
-        self.submit().await?;
-        self.rows.truncate(tables, restart_identity).await
-    }
-
-    async fn submit(&mut self) -> Result<(), StreamError> {
-        let segment = std::mem::take(&mut self.segment);
-        if segment.changes.len() < SEGMENT_ROWS_MIN {
-            self.one_by_one(&segment).await
-        } else {
-            self.many_at_once(&segment).await
-        }
-    }
-
-    async fn flush(&mut self) -> Result<(), StreamError> {
-        self.submit().await?;
-        self.rows.flush().await
-    }
-
-    fn forget(&mut self) {
-        self.rows.forget();
-        self.copies.clear();
-        self.cautious.clear();
-    }
-}
-
-fn key(layout: &Layout, find: &Tuple) -> Result<Vec<Parameter>, StreamError> {
-    values(layout, &Row::Sent(find), &layout.key)
-}
-
-fn values(layout: &Layout, row: &Row<'_>, places: &[usize]) -> Result<Vec<Parameter>, StreamError> {
-    places.iter().map(|place| Parameter::new(&layout.table.name, row.cell(layout, *place))).collect()
 }

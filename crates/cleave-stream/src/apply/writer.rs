@@ -153,18 +153,18 @@ impl StatementWriter {
     }
 
     /// Sends a statement that must meet so many rows.
-    pub(super) async fn send_many(
+    pub(super) async fn send_rows(
         &mut self,
         layout: &Layout,
         shape: Shape,
         parameters: Vec<Parameter>,
-        rows: usize,
+        rows: u64,
     ) -> Result<(), StreamError> {
         let statement = self.prepared(layout, &shape).await?;
         let bytes = parameters.iter().map(Parameter::bytes).sum();
         let answer = self.answer(statement, parameters);
         let (table, operation) = (layout.table.name.clone(), operation(&shape));
-        self.send(InFlight { table, operation, bytes, expected: rows as u64, answer }).await
+        self.send(InFlight { table, operation, bytes, expected: rows, answer }).await
     }
 
     /// Forgets what was sent: its transaction is rolled back.
@@ -173,12 +173,7 @@ impl StatementWriter {
         self.in_flight_bytes = 0;
     }
 
-    /// Sends a planned statement.
-    pub(super) async fn send_planned(
-        &mut self,
-        layout: &Layout,
-        planned: Planned,
-    ) -> Result<(), StreamError> {
+    async fn send_planned(&mut self, layout: &Layout, planned: Planned) -> Result<(), StreamError> {
         let Planned { shape, parameters, otherwise } = planned;
         let statement = self.prepared(layout, &shape).await?;
         let bytes = parameters.iter().map(Parameter::bytes).sum();
