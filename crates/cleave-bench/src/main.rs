@@ -11,13 +11,16 @@ use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 3] = ["clone", "follow", "cutover"];
+const ENTRIES: [&str; 6] = ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "cutover"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
         "clone" => copy::clone(arena).await,
+        "apply-mixed" => follow::mixed(arena).await,
+        "apply-one-row" => follow::one_row(arena).await,
+        "apply-huge" => follow::huge(arena).await,
+        "latency" => follow::latency(arena).await,
         "cutover" => cutover::entry(arena).await,
-        "follow" => follow::entry(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }
 }

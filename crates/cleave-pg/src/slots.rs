@@ -2,7 +2,7 @@
 //! are created on a [`crate::replication::ReplicationSession`] instead.
 
 use crate::{During, PgError, wal::lsn};
-use cleave_model::Lsn;
+use cleave_model::{Lsn, quote_literal};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_postgres::{Client, Row, types::PgLsn};
@@ -114,6 +114,33 @@ pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) ->
     })?;
     transaction.commit().await.during(&what)?;
     Ok(lsn(created))
+}
+
+/// Copies a logical slot to a temporary one of this session, which starts where the other is confirmed. Returns false
+/// if no slot is free.
+///
+/// # Errors
+/// There is no such slot, or it can no longer be read.
+pub async fn copy_temporary(client: &Client, from: &str, to: &str) -> Result<bool, PgError> {
+    let what = format!("copying the slot {from}");
+    let sql = "select pg_copy_logical_replication_slot($1::text, $2::text, true)";
+    match client.execute(sql, &[&from, &to]).await.during(&what) {
+        Ok(_) => Ok(true),
+        Err(error) if error.sqlstate() == Some("53400") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The SQL that reads a slot of this session's database and moves it past what it gives: one output message a row,
+/// whole transactions until there are at least `messages`. The rows are kept on the server until the last is there.
+pub fn read_sql(name: &str, messages: u32, options: &[(&str, &str)]) -> String {
+    let options: Vec<String> =
+        options.iter().flat_map(|(option, value)| [quote_literal(option), quote_literal(value)]).collect();
+    format!(
+        "select data from pg_catalog.pg_logical_slot_get_binary_changes({}, null, {messages}, {})",
+        quote_literal(name),
+        options.join(", ")
+    )
 }
 
 /// Drops a slot; one that does not exist is no error. A walsender of Cleave that still reads it is terminated and

@@ -192,7 +192,7 @@ impl fmt::Debug for Tuple {
 }
 
 /// One value. Its `Debug` tells kind and length only, so that no row value reaches a log by accident.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Cell {
     /// `n`: SQL null.
     Null,

@@ -7,9 +7,11 @@
 //! layout thus depends on where it stands: a [`Decoder`] remembers that and nothing else. Whether the messages come
 //! in a sensible order is for [`crate::transaction`].
 
+mod binary;
 mod decoder;
 mod message;
 
+pub use binary::has_stable_binary_form;
 pub use decoder::{Decoder, ProtocolVersion};
 pub use message::{
     Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, OldTuple, Origin, Relation,

@@ -1,12 +1,7 @@
 //! Target transactions: each reads the owner row, checks the lease, applies whole source transactions and moves the
 //! position, all or nothing.
 
-use super::{
-    Input,
-    batch::Batch,
-    router::Router,
-    writer::{StatementWriter, Writer},
-};
+use super::{Input, batch::Batch, router::Router, segment::value_bytes, sets::SetWriter, writer::Writer};
 use crate::{
     Cancelled, FollowSpec, FollowState, Side, StreamError,
     error::On,
@@ -18,7 +13,7 @@ use crate::{
 use cleave_journal::{advance_position, owner_for_share, set_owner};
 use cleave_model::{Epoch, Lsn, QualifiedName};
 use cleave_pg::{During, Session};
-use cleave_proto::pgoutput::{Cell, Change, Relation};
+use cleave_proto::pgoutput::{Change, Relation};
 use std::{sync::Arc, time::Duration};
 use tokio::{join, sync::watch, time::sleep};
 use tokio_postgres::Client;
@@ -53,14 +48,14 @@ pub(super) struct Applier<W> {
     names_of: Option<Epoch>,
 }
 
-impl Applier<StatementWriter> {
+impl Applier<SetWriter> {
     pub(super) fn new(input: Input) -> Self {
-        let Input { spec, session, items, position, flushed, reporter, memory } = input;
+        let Input { spec, session, items, position, flushed, reporter, memory, binary } = input;
         let session = Arc::new(session);
         Self {
             stream: spec.stream(),
-            router: Router::new(Arc::clone(&spec), memory),
-            writer: StatementWriter::new(Arc::clone(&session)),
+            router: Router::new(Arc::clone(&spec), memory, binary),
+            writer: SetWriter::new(Arc::clone(&session)),
             spec,
             session,
             items,
@@ -105,7 +100,7 @@ impl<W: Writer> Applier<W> {
     async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
         match item {
             Item::Begin { commit_lsn } => self.batch.begin(commit_lsn),
-            Item::Change { relation, change } => return self.change(&relation, &change, stop).await,
+            Item::Change { relation, change } => return self.change(&relation, change, stop).await,
             Item::Truncate { relations, restart_identity } => {
                 return self.truncate(relations, restart_identity, stop).await;
             }
@@ -128,7 +123,7 @@ impl<W: Writer> Applier<W> {
     async fn change(
         &mut self,
         relation: &Arc<Relation>,
-        change: &Change,
+        change: Change,
         stop: &Cancelled,
     ) -> Result<Flow, StreamError> {
         if !self.router.wants(relation, self.batch.current.unwrap_or_default())? {
@@ -139,7 +134,7 @@ impl<W: Writer> Applier<W> {
         }
         let layout = self.router.layout(relation)?;
         self.batch.rows += 1;
-        self.batch.bytes += bytes(change);
+        self.batch.bytes += value_bytes(&change);
         self.writer.write(&layout, change).await?;
         Ok(Flow::On)
     }
@@ -254,6 +249,7 @@ impl<W: Writer> Applier<W> {
         let batch = std::mem::take(&mut self.batch);
         let session = Arc::clone(&self.session);
         let client: &Client = &session;
+        self.writer.submit().await?;
         if let Some(switch) = &batch.switch {
             self.writer.flush().await?;
             set_owner(client, &self.spec.service, &switch.home, switch.epoch).await?;
@@ -303,19 +299,4 @@ fn age_ms(commit_time: cleave_proto::Timestamp) -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let commit_us = u64::try_from(commit_time.unix_micros()).unwrap_or(0);
     (now.as_micros() as u64).saturating_sub(commit_us) / 1000
-}
-
-fn bytes(change: &Change) -> usize {
-    let of = |tuple: &cleave_proto::pgoutput::Tuple| -> usize {
-        let cell = |cell: &Cell| match cell {
-            Cell::Text(bytes) | Cell::Binary(bytes) => bytes.len(),
-            Cell::Null | Cell::Unchanged => 0,
-        };
-        tuple.cells.iter().map(cell).sum()
-    };
-    match change {
-        Change::Insert { new } => of(new),
-        Change::Update { old, new } => old.as_ref().map_or(0, |old| of(old.tuple())) + of(new),
-        Change::Delete { old } => of(old.tuple()),
-    }
 }

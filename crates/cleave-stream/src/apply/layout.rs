@@ -19,6 +19,8 @@ pub(super) struct Layout {
     pub(super) columns: Vec<LayoutColumn>,
     /// Places in `columns` that tell one row from another; empty if all values do.
     pub(super) key: Vec<usize>,
+    /// Its changes may be folded per key and written many at once.
+    pub(super) set_based: bool,
 }
 
 /// A column of it.
@@ -56,7 +58,13 @@ impl Layout {
             return Err(changed(format!("column {} is not there any more", missing.source_name)));
         }
         let key = key(relation, table, &columns).map_err(changed)?;
-        Ok(Self { serial, table: Arc::clone(table), columns, key })
+        // A value that cannot be set takes statements of its own.
+        let fixed =
+            |place: usize, column: &LayoutColumn| column.target.identity_always && !key.contains(&place);
+        let set_based = table.set_based
+            && relation.replica_identity != ReplicaIdentity::Full
+            && !columns.iter().enumerate().any(|(place, column)| fixed(place, column));
+        Ok(Self { serial, table: Arc::clone(table), columns, key, set_based })
     }
 }
 

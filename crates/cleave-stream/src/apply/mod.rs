@@ -2,26 +2,37 @@
 //!
 //! - `applier`: target transactions: arming, lease, position, whole source transactions.
 //! - `router`: which table a change belongs to, and whether it still fits.
-//! - `writer`: how changes are written; `statement`, `parameter`: one prepared statement per table and shape.
+//! - `binary`: whether values come in their types' binary forms.
+//! - `sets`: how changes are written, many at once; `segment`: those that are written together; `steps`: what to
+//!   send for them; `fold`: what they come to per row; `many`: statements over many rows.
+//! - `writer`: one by one; `statement`, `parameter`: one prepared statement per table and shape.
 
 mod applier;
 mod batch;
+mod binary;
+mod fold;
 mod layout;
+mod many;
 mod parameter;
 mod router;
+mod segment;
+mod sets;
 mod statement;
+mod steps;
 mod table;
 mod writer;
 
+pub(crate) use binary::BinaryTypes;
 pub(crate) use layout::RelationMemory;
 
 use crate::{
-    Cancelled, FollowSpec, StreamError,
+    Cancelled, FollowSpec, Side, StreamError,
+    error::On,
     follow::{Reporter, item::ItemReceiver},
 };
 use applier::Applier;
 use cleave_model::Lsn;
-use cleave_pg::Session;
+use cleave_pg::{During, Session};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -37,9 +48,22 @@ pub(crate) struct Input {
     pub(crate) flushed: watch::Sender<Lsn>,
     pub(crate) reporter: Reporter,
     pub(crate) memory: RelationMemory,
+    pub(crate) binary: BinaryTypes,
 }
+
+/// Every statement of ours finds rows by a unique index, or has no index to find them by. Statistics of a table that was
+/// just filled say nothing, so the planner is not left to choose between one lookup per row and a scan of the table.
+const PLANS: &str = "
+    set plan_cache_mode = force_generic_plan;
+    set enable_hashjoin = off;
+    set enable_mergejoin = off;
+    set enable_seqscan = off;
+    set enable_bitmapscan = off;
+    set enable_memoize = off;
+    set jit = off;";
 
 /// Applies what the reader hands over, until told to stop or until something fails.
 pub(crate) async fn apply(input: Input, stop: &Cancelled) -> Result<(), StreamError> {
+    input.session.batch_execute(PLANS).await.during("setting up a session that applies").on(Side::Target)?;
     Applier::new(input).run(stop).await
 }

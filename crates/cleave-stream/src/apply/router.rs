@@ -1,6 +1,7 @@
 //! Which table on the target a change belongs to.
 
 use super::{
+    binary::BinaryTypes,
     layout::{Layout, RelationMemory},
     table::{self, TargetTable},
 };
@@ -15,16 +16,17 @@ pub(super) struct Router {
     spec: Arc<FollowSpec>,
     routes: HashMap<Oid, Lsn>,
     memory: RelationMemory,
+    binary: BinaryTypes,
     tables: HashMap<Oid, Arc<TargetTable>>,
     layouts: HashMap<Oid, (Arc<Relation>, Arc<Layout>)>,
     serial: u64,
 }
 
 impl Router {
-    pub(super) fn new(spec: Arc<FollowSpec>, memory: RelationMemory) -> Self {
+    pub(super) fn new(spec: Arc<FollowSpec>, memory: RelationMemory, binary: BinaryTypes) -> Self {
         let routes =
             spec.routes.iter().map(|Route { source_oid, start, .. }| (*source_oid, *start)).collect();
-        Self { spec, routes, memory, tables: HashMap::new(), layouts: HashMap::new(), serial: 0 }
+        Self { spec, routes, memory, binary, tables: HashMap::new(), layouts: HashMap::new(), serial: 0 }
     }
 
     /// True if a change of this relation, committed there, is to be applied; false if it is in the table's copy, or
@@ -61,6 +63,12 @@ impl Router {
         self.memory.check(relation)?;
         self.serial += 1;
         let layout = Arc::new(Layout::new(self.serial, relation, self.table(relation)?)?);
+        for column in &relation.columns {
+            if !self.binary.agrees(relation.oid, &column.name, column.type_oid) {
+                let difference = format!("the type of column {} was another", column.name);
+                return Err(StreamError::TableChanged { table: relation.name.clone(), difference });
+            }
+        }
         self.layouts.insert(relation.oid, (Arc::clone(relation), Arc::clone(&layout)));
         Ok(layout)
     }

@@ -4,6 +4,7 @@
 
 use super::{
     layout::{Layout, LayoutColumn},
+    many::{Many, many_sql},
     parameter::Parameter,
     table::Comparison,
 };
@@ -25,6 +26,8 @@ pub(super) enum Shape {
         set: Vec<usize>,
     },
     Delete,
+    /// Many rows at once.
+    Many(Many),
 }
 
 /// A statement ready to be sent.
@@ -148,6 +151,7 @@ pub(super) fn sql(layout: &Layout, shape: &Shape) -> String {
             format!("update only {table} set {} where {found}{expected}", assignments.join(", "))
         }
         Shape::Replace { set } => replace_sql(layout, set),
+        Shape::Many(many) => many_sql(layout, many),
         Shape::Delete => format!("delete from only {table} where {}", found(layout, &mut 0)),
     }
 }

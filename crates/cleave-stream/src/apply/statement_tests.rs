@@ -13,6 +13,8 @@ fn column(name: &str, type_name: &str, comparison: Comparison, identity_always: 
     TargetColumn {
         name: Ident::new(name),
         type_sql: QualifiedName::new("pg_catalog", type_name).quoted(),
+        type_oid: Oid(0),
+        has_array: true,
         equals: "=".into(),
         comparison,
         identity_always,
@@ -38,13 +40,19 @@ fn layout(key: &[usize], always: bool) -> Layout {
         identity: Identity::Full,
         start: Lsn(0),
     };
-    let table = TargetTable { route, name: QualifiedName::new("films", "film"), columns: HashMap::new() };
+    let table = TargetTable {
+        route,
+        name: QualifiedName::new("films", "film"),
+        columns: HashMap::new(),
+        set_based: true,
+    };
     let columns = columns.into_iter().enumerate();
     Layout {
         serial: 1,
         table: Arc::new(table),
         columns: columns.map(|(cell, target)| LayoutColumn { cell, target }).collect(),
         key: key.to_vec(),
+        set_based: true,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The target's tables as its catalog has them now.
 
 use crate::{Identity, Route, Side, StreamError, error::On};
-use cleave_model::{Ident, Oid, QualifiedName};
+use cleave_model::{Ident, Oid, QualifiedName, labels};
 use cleave_pg::During;
 use std::{collections::HashMap, sync::Arc};
 use tokio_postgres::{Client, Row};
@@ -12,6 +12,9 @@ pub(super) struct TargetTable {
     pub(super) route: Route,
     pub(super) name: QualifiedName,
     pub(super) columns: HashMap<Ident, TargetColumn>,
+    /// Statements over many rows do the same as one per row: no trigger or rule sees the rows, and an index keeps the
+    /// identity unique at every moment, so that a key never means two rows.
+    pub(super) set_based: bool,
 }
 
 /// A column of it.
@@ -20,6 +23,9 @@ pub(super) struct TargetColumn {
     pub(super) name: Ident,
     /// For a cast: schema and name in quotes, which takes no modifier (`"pg_catalog"."bpchar"` is no `char(1)`).
     pub(super) type_sql: String,
+    pub(super) type_oid: Oid,
+    /// There is an array type of it, so that many values fit into one parameter.
+    pub(super) has_array: bool,
     /// `=` in SQL: with its schema where the type's own is not in `pg_catalog`.
     pub(super) equals: String,
     pub(super) comparison: Comparison,
@@ -57,17 +63,49 @@ pub(super) async fn read(
             table.1.insert(column.name.clone(), column);
         }
     }
+    let mut plain = plain(client, &oids).await?;
     let mut tables = HashMap::new();
     for route in routes {
         let table = found.remove(&route.target_oid.0);
-        tables.insert(route.source_oid, Arc::new(target(route, table)?));
+        let unique_keys = plain.remove(&route.target_oid.0);
+        tables.insert(route.source_oid, Arc::new(target(route, table, unique_keys)?));
     }
     Ok(tables)
 }
 
+/// The columns of each index that keeps its values unique, of the tables that have neither rules nor triggers which
+/// fire in replica mode, our fence excepted: it sees statements, not rows.
+async fn plain(client: &Client, oids: &[u32]) -> Result<HashMap<u32, Vec<Vec<String>>>, StreamError> {
+    let rows = client
+        .query(UNIQUE_KEYS, &[&oids, &labels::FENCE_TRIGGER])
+        .await
+        .during("reading the keys of the tables that changes are applied to")
+        .on(Side::Target)?;
+    let mut found: HashMap<u32, Vec<Vec<String>>> = HashMap::new();
+    for row in &rows {
+        found.entry(row.get(0)).or_default().push(row.get(1));
+    }
+    Ok(found)
+}
+
+/// A deferrable index is none of them: in replica mode nothing checks it.
+const UNIQUE_KEYS: &str = "
+    select c.oid,
+           (select pg_catalog.array_agg(a.attname::pg_catalog.text)
+            from pg_catalog.pg_attribute a
+            where a.attrelid = c.oid and a.attnum = any((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1]))
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid
+      and i.indpred is null and i.indexprs is null
+    where c.oid = any($1) and not c.relhasrules
+      and not exists (
+        select from pg_catalog.pg_trigger t
+        where t.tgrelid = c.oid and not t.tgisinternal and t.tgenabled in ('A', 'R') and t.tgname <> $2::pg_catalog.text)";
+
 fn target(
     route: &Route,
     found: Option<(QualifiedName, HashMap<Ident, TargetColumn>)>,
+    unique_keys: Option<Vec<Vec<String>>>,
 ) -> Result<TargetTable, StreamError> {
     let invalid = |problem: String| StreamError::RouteInvalid { source_oid: route.source_oid, problem };
     let Some((name, mut columns)) = found else {
@@ -80,7 +118,12 @@ fn target(
         };
         column.identity_always |= routed.identity_always;
     }
+    let mut set_based = false;
     if let Identity::Key(key) = &route.identity {
+        let tells_apart = |unique: &Vec<String>| {
+            unique.iter().all(|column| key.iter().any(|key| key.as_str() == column.as_str()))
+        };
+        set_based = unique_keys.is_some_and(|keys| keys.iter().any(tells_apart));
         let routed = |column: &&Ident| route.columns.iter().any(|routed| routed.target_name == **column);
         if let Some(missing) = key.iter().find(|column| !routed(column)) {
             return Err(invalid(format!("column {missing} of {name} tells rows apart but is not carried")));
@@ -89,14 +132,14 @@ fn target(
             return Err(invalid(format!("no column of {name} tells its rows apart")));
         }
     }
-    Ok(TargetTable { route: route.clone(), name, columns })
+    Ok(TargetTable { route: route.clone(), name, columns, set_based })
 }
 
 /// One row per column; one with nulls for a table without any. The equality operator comes from the default btree
 /// operator class of the type, as extensions' types have theirs outside `pg_catalog`.
 const COLUMNS: &str = "
     select c.oid, n.nspname, c.relname, a.attname, tn.nspname, t.typname,
-           a.attidentity = 'a', a.attgenerated <> '', b.oid,
+           a.attidentity = 'a', a.attgenerated <> '', b.oid, t.oid, t.typarray <> 0,
            (select opn.nspname
             from pg_catalog.pg_opclass oc
             join pg_catalog.pg_am am on am.oid = oc.opcmethod and am.amname = 'btree'
@@ -117,13 +160,15 @@ fn column(row: &Row) -> Option<TargetColumn> {
     let name: Option<&str> = row.get(3);
     let name = Ident::new(name?);
     let type_name = QualifiedName::new(row.get::<_, &str>(4), row.get::<_, &str>(5));
-    let equals = match row.get::<_, Option<&str>>(9) {
+    let equals = match row.get::<_, Option<&str>>(11) {
         None | Some("pg_catalog") => "=".to_owned(),
         Some(schema) => format!("operator({}.=)", Ident::new(schema).quoted()),
     };
     Some(TargetColumn {
         name,
         type_sql: type_name.quoted(),
+        type_oid: Oid(row.get(9)),
+        has_array: row.get(10),
         equals,
         comparison: comparison(row.get::<_, Option<u32>>(8).unwrap_or(0)),
         identity_always: row.get(6),

@@ -2,6 +2,7 @@
 
 use super::{
     layout::Layout,
+    many::Many,
     parameter::Parameter,
     statement::{Planned, Shape, plan, sql},
     table::TargetTable,
@@ -19,14 +20,14 @@ use std::{
 };
 use tokio_postgres::Statement;
 
-/// Writes changes into the target transaction that the applier has opened, in their order. An error may come late: a
-/// change is written only once [`Writer::flush`] has said so.
+/// Writes changes into the target transaction that the applier has opened, as if in their order. An error may come
+/// late: a change is written only once [`Writer::flush`] has said so.
 pub(super) trait Writer: Send {
     /// One row.
     fn write(
         &mut self,
         layout: &Arc<Layout>,
-        change: &Change,
+        change: Change,
     ) -> impl Future<Output = Result<(), StreamError>> + Send;
 
     /// Empties tables with one statement.
@@ -35,6 +36,9 @@ pub(super) trait Writer: Send {
         tables: &[Arc<TargetTable>],
         restart_identity: bool,
     ) -> impl Future<Output = Result<(), StreamError>> + Send;
+
+    /// Everything given so far has been sent: what the session sends from here on comes after it.
+    fn submit(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
 
     /// Everything given so far is written.
     fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
@@ -65,6 +69,8 @@ struct InFlight {
     table: QualifiedName,
     operation: Operation,
     bytes: usize,
+    /// Rows that it must meet.
+    expected: u64,
     answer: Answer,
 }
 
@@ -103,14 +109,11 @@ impl StatementWriter {
     /// of calls.
     async fn send(
         &mut self,
-        table: &QualifiedName,
-        operation: Operation,
-        bytes: usize,
-        mut answer: Answer,
+        InFlight { table, operation, bytes, expected, mut answer }: InFlight,
     ) -> Result<(), StreamError> {
         while self.in_flight.len() >= IN_FLIGHT_MAX || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
             if let Some(rows) = self.oldest().await? {
-                rows.one()?;
+                rows.check()?;
             }
         }
         let at_once = poll_fn(|context| match answer.as_mut().poll(context) {
@@ -123,7 +126,7 @@ impl StatementWriter {
             None => answer,
         };
         self.in_flight_bytes += bytes;
-        self.in_flight.push_back(InFlight { table: table.clone(), operation, bytes, answer });
+        self.in_flight.push_back(InFlight { table, operation, bytes, expected, answer });
         Ok(())
     }
 
@@ -133,39 +136,62 @@ impl StatementWriter {
     }
 
     async fn oldest(&mut self) -> Result<Option<Met>, StreamError> {
-        let Some(InFlight { table, operation, bytes, answer }) = self.in_flight.pop_front() else {
+        let Some(InFlight { table, operation, bytes, expected, answer }) = self.in_flight.pop_front() else {
             return Ok(None);
         };
         self.in_flight_bytes -= bytes;
         match answer.await.during("applying a change") {
-            Ok(rows) => Ok(Some(Met { table, operation, rows })),
+            Ok(rows) => Ok(Some(Met { table, operation, expected, rows })),
             Err(source) => Err(refused(table, operation, source)),
         }
+    }
+
+    /// Sends a change as the statement that it is.
+    pub(super) async fn write_one(&mut self, layout: &Layout, change: &Change) -> Result<(), StreamError> {
+        let planned = plan(layout, change)?;
+        self.send_planned(layout, planned).await
+    }
+
+    /// Sends a statement that must meet so many rows.
+    pub(super) async fn send_rows(
+        &mut self,
+        layout: &Layout,
+        shape: Shape,
+        parameters: Vec<Parameter>,
+        rows: u64,
+    ) -> Result<(), StreamError> {
+        let statement = self.prepared(layout, &shape).await?;
+        let bytes = parameters.iter().map(Parameter::bytes).sum();
+        let answer = self.answer(statement, parameters);
+        let (table, operation) = (layout.table.name.clone(), operation(&shape));
+        self.send(InFlight { table, operation, bytes, expected: rows, answer }).await
+    }
+
+    /// Forgets what was sent: its transaction is rolled back.
+    pub(super) fn give_up(&mut self) {
+        self.in_flight.clear();
+        self.in_flight_bytes = 0;
     }
 
     async fn send_planned(&mut self, layout: &Layout, planned: Planned) -> Result<(), StreamError> {
         let Planned { shape, parameters, otherwise } = planned;
         let statement = self.prepared(layout, &shape).await?;
         let bytes = parameters.iter().map(Parameter::bytes).sum();
-        let (table, operation) = (&layout.table.name, operation(&shape));
+        let (table, operation) = (layout.table.name.clone(), operation(&shape));
         let Some(otherwise) = otherwise else {
             let answer = self.answer(statement, parameters);
-            return self.send(table, operation, bytes, answer).await;
+            return self.send(InFlight { table, operation, bytes, expected: 1, answer }).await;
         };
         self.flush().await?;
         let rows = self.session.execute_raw(&statement, parameters).await.during("applying a change");
-        let rows = rows.map_err(|source| refused(table.clone(), operation, source))?;
+        let rows = rows.map_err(|source| refused(table, operation, source))?;
         if rows == 0 { Box::pin(self.send_planned(layout, *otherwise)).await } else { Ok(()) }
     }
 }
 
-impl Writer for StatementWriter {
-    async fn write(&mut self, layout: &Arc<Layout>, change: &Change) -> Result<(), StreamError> {
-        let planned = plan(layout, change)?;
-        self.send_planned(layout, planned).await
-    }
-
-    async fn truncate(
+impl StatementWriter {
+    /// See [`Writer::truncate`].
+    pub(super) async fn truncate(
         &mut self,
         tables: &[Arc<TargetTable>],
         restart_identity: bool,
@@ -179,14 +205,16 @@ impl Writer for StatementWriter {
         done.map_err(|source| refused(first.name.clone(), Operation::Truncate, source))
     }
 
-    async fn flush(&mut self) -> Result<(), StreamError> {
+    /// See [`Writer::flush`].
+    pub(super) async fn flush(&mut self) -> Result<(), StreamError> {
         while let Some(met) = self.oldest().await? {
-            met.one()?;
+            met.check()?;
         }
         Ok(())
     }
 
-    fn forget(&mut self) {
+    /// See [`Writer::forget`].
+    pub(super) fn forget(&mut self) {
         self.statements.clear();
     }
 }
@@ -195,18 +223,20 @@ impl Writer for StatementWriter {
 struct Met {
     table: QualifiedName,
     operation: Operation,
+    expected: u64,
     rows: u64,
 }
 
 impl Met {
-    /// A row change is about one row: none means that the sides differ.
-    fn one(self) -> Result<(), StreamError> {
-        let Self { table, operation, rows } = self;
-        if rows == 1 { Ok(()) } else { Err(StreamError::RowMissing { table, operation, rows }) }
+    /// Each change is about one row: fewer mean that the sides differ.
+    fn check(self) -> Result<(), StreamError> {
+        let Self { table, operation, expected, rows } = self;
+        if rows == expected { Ok(()) } else { Err(StreamError::RowMissing { table, operation, rows }) }
     }
 }
 
-fn refused(table: QualifiedName, operation: Operation, source: PgError) -> StreamError {
+/// The error of a change that the target did not take.
+pub(super) fn refused(table: QualifiedName, operation: Operation, source: PgError) -> StreamError {
     StreamError::ChangeRefused { table, operation, source: Box::new(source) }
 }
 
@@ -215,5 +245,7 @@ fn operation(shape: &Shape) -> Operation {
         Shape::Insert => Operation::Insert,
         Shape::Update { .. } | Shape::Replace { .. } => Operation::Update,
         Shape::Delete => Operation::Delete,
+        Shape::Many(Many::Update { .. }) => Operation::Update,
+        Shape::Many(Many::Delete { .. }) => Operation::Delete,
     }
 }

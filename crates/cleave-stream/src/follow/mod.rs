@@ -1,15 +1,18 @@
 //! Following one slot: a reader and an applier with a bounded channel between them, kept going by a supervisor.
 //!
 //! - [`spec`], [`status`]: what goes in and what can be seen.
-//! - `checks`: what must hold at each connect. `reader`: the slot's side. `crate::apply`: the target's side.
+//! - `checks`: what must hold at each connect. `crate::apply`: the target's side.
+//! - `reader`: the slot's side; `slices`: catching up through SQL; `streaming`: the walsender.
 //! - `source_watch`: heartbeats and the slot's state. `supervisor`: connecting, retrying, stopping.
 
 mod checks;
 mod messages;
 mod reader;
+mod slices;
 mod source_watch;
 mod spec;
 mod status;
+mod streaming;
 mod supervisor;
 
 pub(crate) mod item;

@@ -1,4 +1,5 @@
-//! Reads a slot: answers the server on its own timer, drops what is not for this stream, hands the rest over.
+//! What a slot's messages mean to this stream: drops what is not for it, gathers the rest for the applier. Where the
+//! messages come from is for `streaming` and `slices`.
 
 use super::{
     FollowSpec,
@@ -6,56 +7,41 @@ use super::{
     messages::{Meaning, meaning},
     status::Reporter,
 };
-use crate::{Cancelled, Side, StreamError, error::On};
+use crate::{StreamError, apply::BinaryTypes};
 use bytes::Bytes;
 use cleave_model::{Lsn, labels};
-use cleave_pg::replication::{ReplicationReader, ReplicationStream, ReplicationWriter};
 use cleave_proto::{
-    Timestamp,
     pgoutput::{Decoder, ProtocolVersion},
-    replication::{ReplicationMessage, StandbyStatusUpdate},
     transaction::{Event, TransactionTracker},
 };
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-use tokio::{
-    sync::watch,
-    time::{Instant, Interval, MissedTickBehavior, interval},
-};
+use std::sync::Arc;
+use tokio::{sync::watch, time::Instant};
 
-/// Between two status updates.
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two positions that only say that nothing came: storing one writes to the target's log, which the stream of
-/// the other direction reads as nothing in its turn.
-const IDLE_INTERVAL: Duration = Duration::from_secs(5);
-/// The same when the server asks where we are, as it does while it waits to shut down.
-const IDLE_INTERVAL_ASKED: Duration = Duration::from_millis(500);
 /// Messages up to this size are taken out of the read buffer, so that a queue of small ones does not keep it whole.
 const SHARED_BYTES_MIN: usize = 16 << 10;
 
 /// The reading side of one connection.
 pub(super) struct Reader {
-    spec: Arc<FollowSpec>,
-    output: ItemSender,
-    reporter: Reporter,
+    pub(super) spec: Arc<FollowSpec>,
+    pub(super) output: ItemSender,
+    pub(super) reporter: Reporter,
     /// What the target has durably applied.
-    flushed: watch::Receiver<Lsn>,
+    pub(super) flushed: watch::Receiver<Lsn>,
+    /// Values come in their binary forms.
+    binary: bool,
     decoder: Decoder,
     tracker: TransactionTracker,
     transaction: Open,
-    /// Transactions that commit before it were applied earlier.
+    /// Transactions that commit before it were applied earlier, or are handed over.
     position: Lsn,
     /// End of the log as the server last told it.
-    log_end: Lsn,
+    pub(super) log_end: Lsn,
     /// Everything before it was delivered, and what concerns us of it was handed over.
-    delivered: Lsn,
+    pub(super) delivered: Lsn,
     /// The last position handed over.
-    handed_over: Lsn,
-    idle_since: Instant,
-    asked: bool,
+    pub(super) handed_over: Lsn,
+    pub(super) idle_since: Instant,
+    pub(super) asked: bool,
 }
 
 /// The transaction that is being read.
@@ -75,12 +61,14 @@ impl Reader {
         reporter: Reporter,
         flushed: watch::Receiver<Lsn>,
         position: Lsn,
+        binary: &BinaryTypes,
     ) -> Self {
         Self {
             spec,
             output,
             reporter,
             flushed,
+            binary: binary.is_safe(),
             decoder: Decoder::new(ProtocolVersion::V1),
             tracker: TransactionTracker::new(),
             transaction: Open::default(),
@@ -93,68 +81,35 @@ impl Reader {
         }
     }
 
-    /// Runs until told to stop, or until the connection fails.
-    pub(super) async fn run(mut self, stream: ReplicationStream, stop: Cancelled) -> Result<(), StreamError> {
-        let (mut messages, writer) = stream.split();
-        let mut status = Status { writer, timer: interval(STATUS_INTERVAL) };
-        status.timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return self.farewell(status, messages).await,
-                _ = status.timer.tick() => self.on_timer(&mut status).await?,
-                message = messages.next() => match message.on(Side::Source)? {
-                    Some(message) => self.on_message(message, &mut status).await?,
-                    None => return Ok(()),
-                },
-            }
+    /// Options of the output plugin.
+    pub(super) fn options(&self) -> Vec<(&'static str, String)> {
+        let mut options = vec![
+            ("proto_version", ProtocolVersion::V1.number().to_string()),
+            ("publication_names", self.spec.publication.quoted()),
+            ("messages", "true".to_owned()),
+        ];
+        if self.binary {
+            options.push(("binary", "true".to_owned()));
         }
+        options
     }
 
-    /// Tells the last position, so that the server can forget the log, and ends the stream.
-    async fn farewell(&self, mut status: Status, mut messages: ReplicationReader) -> Result<(), StreamError> {
-        status.send(self).await?;
-        status.writer.send_copy_done().await.on(Side::Source)?;
-        while messages.next().await.on(Side::Source)?.is_some() {}
-        Ok(())
+    /// True if no transaction is half read.
+    pub(super) fn is_between_transactions(&self) -> bool {
+        self.tracker.is_between_transactions()
     }
 
-    async fn on_timer(&mut self, status: &mut Status) -> Result<(), StreamError> {
-        status.send(self).await?;
-        let lag_bytes = self.log_end.0.saturating_sub(self.flushed.borrow().0);
-        self.reporter.change(|report| report.lag_bytes = lag_bytes);
-        self.idle(status).await
+    /// The slot is read anew from `delivered` on, in another way.
+    pub(super) fn start_over(&mut self) {
+        self.decoder = Decoder::new(ProtocolVersion::V1);
+        self.position = self.delivered;
     }
 
-    async fn on_message(
-        &mut self,
-        message: ReplicationMessage,
-        status: &mut Status,
-    ) -> Result<(), StreamError> {
-        match message {
-            ReplicationMessage::PrimaryKeepalive(keepalive) => {
-                self.log_end = self.log_end.max(keepalive.wal_end);
-                if self.tracker.is_between_transactions() {
-                    self.delivered = self.delivered.max(keepalive.wal_end);
-                }
-                if keepalive.reply_requested {
-                    self.asked = true;
-                    status.send(self).await?;
-                    self.idle(status).await?;
-                }
-                Ok(())
-            }
-            ReplicationMessage::XLogData(log) => {
-                self.log_end = self.log_end.max(log.wal_end);
-                if self.transaction.dropped && matches!(log.data.first(), Some(b'I' | b'U' | b'D')) {
-                    return Ok(());
-                }
-                self.on_data(log.data, status).await
-            }
+    /// Reads one message.
+    pub(super) fn read(&mut self, data: Bytes) -> Result<(), StreamError> {
+        if self.transaction.dropped && matches!(data.first(), Some(b'I' | b'U' | b'D')) {
+            return Ok(());
         }
-    }
-
-    async fn on_data(&mut self, data: Bytes, status: &mut Status) -> Result<(), StreamError> {
         let bytes = data.len();
         let data = if bytes < SHARED_BYTES_MIN { Bytes::copy_from_slice(&data) } else { data };
         let decoded = self.decoder.decode(data).map_err(|error| protocol(&error))?;
@@ -167,23 +122,21 @@ impl Reader {
                 self.transaction.dropped |=
                     labels::is_peer_origin(&self.spec.service, self.spec.direction, &origin.name);
             }
-            Event::Change { relation, change, .. } => {
-                self.hand_over(Item::Change { relation, change }, bytes, status).await?;
-            }
+            Event::Change { relation, change, .. } => self.gather(Item::Change { relation, change }, bytes),
             Event::Truncate { relations, restart_identity, .. } => {
-                self.hand_over(Item::Truncate { relations, restart_identity }, bytes, status).await?;
+                self.gather(Item::Truncate { relations, restart_identity }, bytes);
             }
             Event::Logical { message, .. } => match meaning(&self.spec, &message)? {
                 Meaning::Nothing => {}
-                Meaning::Marker(id) => self.hand_over(Item::Marker(id), bytes, status).await?,
-                Meaning::Switch(switch) => self.hand_over(Item::Switch(switch), bytes, status).await?,
+                Meaning::Marker(id) => self.gather(Item::Marker(id), bytes),
+                Meaning::Switch(switch) => self.gather(Item::Switch(switch), bytes),
             },
             Event::Commit(ended) => {
                 let begun = std::mem::take(&mut self.transaction).begun;
                 self.delivered = self.delivered.max(ended.end_lsn);
                 if begun {
                     let (end_lsn, commit_time) = (ended.end_lsn, ended.commit_time);
-                    self.put(Item::Commit { end_lsn, commit_time }, 0, status).await?;
+                    self.output.gather(Item::Commit { end_lsn, commit_time }, 0);
                     self.handed_over = end_lsn;
                     self.idle_since = Instant::now();
                 }
@@ -200,73 +153,19 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands a piece of the open transaction over, after its `Begin`, unless the transaction is dropped.
-    async fn hand_over(&mut self, item: Item, bytes: usize, status: &mut Status) -> Result<(), StreamError> {
+    /// Gathers a piece of the open transaction, after its `Begin`, unless the transaction is dropped.
+    fn gather(&mut self, item: Item, bytes: usize) {
         if self.transaction.dropped {
-            return Ok(());
+            return;
         }
         if !std::mem::replace(&mut self.transaction.begun, true) {
             let commit_lsn = self.transaction.commit_lsn;
-            self.put(Item::Begin { commit_lsn }, 0, status).await?;
+            self.output.gather(Item::Begin { commit_lsn }, 0);
         }
-        self.put(item, bytes, status).await
-    }
-
-    /// Waits for room while the server goes on being answered.
-    async fn put(&self, item: Item, bytes: usize, status: &mut Status) -> Result<(), StreamError> {
-        let mut room = pin!(self.output.reserve(bytes));
-        loop {
-            tokio::select! {
-                biased;
-                permit = &mut room => {
-                    // An applier that is gone has its own error to tell.
-                    let _taken = self.output.send(item, permit?);
-                    return Ok(());
-                }
-                _ = status.timer.tick() => status.send(self).await?,
-            }
-        }
-    }
-
-    /// Moves the position over traffic that is not for us, now and then.
-    async fn idle(&mut self, status: &mut Status) -> Result<(), StreamError> {
-        let interval = if self.asked { IDLE_INTERVAL_ASKED } else { IDLE_INTERVAL };
-        let due = self.tracker.is_between_transactions()
-            && self.delivered > self.handed_over
-            && self.idle_since.elapsed() >= interval
-            && self.output.is_empty();
-        if !due {
-            return Ok(());
-        }
-        self.put(Item::Idle { lsn: self.delivered }, 0, status).await?;
-        self.handed_over = self.delivered;
-        self.idle_since = Instant::now();
-        self.asked = false;
-        Ok(())
+        self.output.gather(item, bytes);
     }
 }
 
-/// Our word to the server, on its own timer.
-struct Status {
-    writer: ReplicationWriter,
-    timer: Interval,
-}
-
-impl Status {
-    async fn send(&mut self, reader: &Reader) -> Result<(), StreamError> {
-        let flushed = *reader.flushed.borrow();
-        let written = reader.delivered.max(flushed);
-        let update =
-            StandbyStatusUpdate { written, flushed, applied: flushed, clock: now(), reply_requested: false };
-        self.writer.send_status(&update).await.on(Side::Source)
-    }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn protocol(error: &dyn std::error::Error) -> StreamError {
+pub(super) fn protocol(error: &dyn std::error::Error) -> StreamError {
     StreamError::Protocol { problem: error.to_string() }
 }

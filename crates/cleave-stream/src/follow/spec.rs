@@ -99,8 +99,8 @@ pub struct FollowOptions {
 impl Default for FollowOptions {
     fn default() -> Self {
         Self {
-            batch_transactions_max: 500,
-            batch_bytes_max: 4 << 20,
+            batch_transactions_max: 20_000,
+            batch_bytes_max: 16 << 20,
             batch_age_max: Duration::from_millis(250),
             heartbeat_interval: Duration::from_secs(1),
             memory_bytes: 32 << 20,

@@ -1,19 +1,19 @@
 //! Keeps a stream going: connects both sides, retries what may pass, stops at what will not.
 
 use super::{
-    FollowSpec, FollowState, FollowStatus, checks, item::channel, reader::Reader, source_watch,
-    status::Reporter,
+    FollowSpec, FollowState, FollowStatus, checks, item::channel, reader::Reader, slices, source_watch,
+    status::Reporter, streaming,
 };
 use crate::{
     Cancelled, Canceller, Side, StreamError,
-    apply::{Input, RelationMemory, apply},
+    apply::{BinaryTypes, Input, RelationMemory, apply},
     cancel::cancellation,
     error::On,
     session::connect_writer,
 };
 use cleave_journal::position;
 use cleave_model::{Lsn, labels};
-use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationStream};
+use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationSession};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -144,7 +144,9 @@ async fn supervise(spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelled) {
 
 /// Everything that one connection of the stream consists of.
 struct Connected {
-    stream: ReplicationStream,
+    replication: ReplicationSession,
+    catch_up: Session,
+    binary: BinaryTypes,
     watch: Session,
     target: Session,
     position: Lsn,
@@ -169,10 +171,24 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     let identity = replication.identify_system().await.on(Side::Source)?;
     let position = checks::position(spec, stored, &identity)?.lsn;
     checks::slot(spec, &watch, position).await?;
-    let publication = spec.publication.quoted();
-    let options = [("proto_version", "1"), ("publication_names", publication.as_str()), ("messages", "true")];
-    let stream = replication.start_replication(&spec.slot, position, &options).await.on(Side::Source)?;
-    Ok(Connected { stream, watch, target, position, marker })
+    let binary = BinaryTypes::decide(&spec.routes, &watch, &target).await?;
+    let catch_up = connect(&spec.source, &purpose).await.on(Side::Source)?;
+    Ok(Connected { replication, catch_up, binary, watch, target, position, marker })
+}
+
+/// The slot's side of a connection.
+async fn read(
+    mut reader: Reader,
+    catch_up: Session,
+    replication: ReplicationSession,
+    stop: Cancelled,
+) -> Result<(), StreamError> {
+    slices::catch_up(&mut reader, &catch_up, &stop).await?;
+    drop(catch_up);
+    if stop.is_cancelled() {
+        return Ok(());
+    }
+    streaming::run(reader, replication, stop).await
 }
 
 /// Ends sessions of this stream that an earlier engine has left: a process that was stopped, or one behind a dead
@@ -200,7 +216,8 @@ async fn run(
     memory: &RelationMemory,
     stop: &Cancelled,
 ) -> Result<(), StreamError> {
-    let Connected { stream, watch: watch_session, target, position, marker } = connected;
+    let Connected { replication, catch_up, binary, watch: watch_session, target, position, marker } =
+        connected;
     let (flushed, flushed_seen) = watch::channel(position);
     let (output, items) = channel(spec.options.memory_bytes);
     reporter.change(|status| {
@@ -210,10 +227,10 @@ async fn run(
         marker.into_iter().for_each(|marker| status.marker_applied(marker));
     });
     let (end_reading, reading_ended) = cancellation();
-    let reader = Reader::new(Arc::clone(spec), output, reporter.clone(), flushed_seen, position);
+    let reader = Reader::new(Arc::clone(spec), output, reporter.clone(), flushed_seen, position, &binary);
     // In a set, so that they end with this function whatever happens.
     let mut reading = JoinSet::new();
-    reading.spawn(reader.run(stream, reading_ended));
+    reading.spawn(read(reader, catch_up, replication, reading_ended));
     let input = Input {
         spec: Arc::clone(spec),
         session: target,
@@ -222,6 +239,7 @@ async fn run(
         flushed,
         reporter: reporter.clone(),
         memory: memory.clone(),
+        binary,
     };
     let applied = tokio::select! {
         biased;

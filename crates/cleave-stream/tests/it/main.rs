@@ -4,8 +4,10 @@
 
 mod arming;
 mod chunks;
+mod catching_up;
 mod content;
 mod copy;
 mod pair;
 mod resume;
 mod schema_change;
+mod sets;

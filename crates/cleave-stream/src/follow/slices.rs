@@ -1,0 +1,88 @@
+//! Catches up through SQL: a walsender sends each change by itself and wakes its reader for each, which takes far
+//! longer than decoding; a COPY of what decoding gives takes a fraction of that. `docs/design/apply.md` says why it is
+//! as exact and what bounds it.
+//!
+//! The stream's own slot is not touched. A temporary copy of it is read, slice after slice of whole transactions, and
+//! dies with its session; the stream's slot is confirmed as ever, once the target has stored what it was told.
+
+use super::reader::{Reader, protocol};
+use crate::{Cancelled, Side, StreamError, error::On};
+use cleave_pg::{Session, copy::copy_out, slots, wal};
+use cleave_proto::copy::binary::BinaryRows;
+use futures_util::StreamExt;
+
+/// Less log than this is left to the walsender.
+const BACKLOG_BYTES_MIN: u64 = 4 << 20;
+/// More too: what a slice decodes is kept on the source's disk until its last transaction is complete, and the size of
+/// a transaction is bounded only by that of the log.
+const BACKLOG_BYTES_MAX: u64 = 8 << 30;
+/// Messages of the first slice, so that the applier has something to do soon.
+const MESSAGES_MIN: u32 = 50_000;
+/// Each slice decodes from the slot's restart position on, which seldom moves: so slices grow.
+const MESSAGES_MAX: u32 = 1_600_000;
+/// The server cannot build a value over 1 GB.
+const ROW_BYTES_MAX: usize = 1 << 30;
+
+/// Reads until little is left, or until told to stop, or not at all if it would not pay.
+pub(super) async fn catch_up(
+    reader: &mut Reader,
+    session: &Session,
+    stop: &Cancelled,
+) -> Result<(), StreamError> {
+    let behind = |end: cleave_model::Lsn, reader: &Reader| end.0.saturating_sub(reader.delivered.0);
+    let end = wal::current_wal_lsn(session).await.on(Side::Source)?;
+    if !(BACKLOG_BYTES_MIN..BACKLOG_BYTES_MAX).contains(&behind(end, reader)) {
+        return Ok(());
+    }
+    let copy = format!("cleave_catch_up_{}", session.backend_pid());
+    if !slots::copy_temporary(session, &reader.spec.slot, &copy).await.on(Side::Source)? {
+        return Ok(());
+    }
+    let mut messages = MESSAGES_MIN;
+    loop {
+        let read = slice(reader, session, &copy, messages, stop).await?;
+        if read < messages || stop.is_cancelled() {
+            break;
+        }
+        messages = messages.saturating_mul(2).min(MESSAGES_MAX);
+    }
+    reader.start_over();
+    Ok(())
+}
+
+/// Reads whole transactions of at least so many messages, or all there are. Returns how many messages came.
+async fn slice(
+    reader: &mut Reader,
+    session: &Session,
+    slot: &str,
+    messages: u32,
+    stop: &Cancelled,
+) -> Result<u32, StreamError> {
+    reader.log_end = wal::current_wal_lsn(session).await.on(Side::Source)?;
+    let lag_bytes = reader.log_end.0.saturating_sub(reader.flushed.borrow().0);
+    reader.reporter.change(|report| report.lag_bytes = lag_bytes);
+    let options = reader.options();
+    let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sql = format!("copy ({}) to stdout (format binary)", slots::read_sql(slot, messages, &options));
+    let mut out = copy_out(session, &sql, "reading a slice of the stream").await.on(Side::Source)?;
+    let (mut rows, mut read) = (BinaryRows::new(ROW_BYTES_MAX), 0);
+    while let Some(chunk) = out.next().await {
+        rows.push(chunk.on(Side::Source)?);
+        while let Some(row) = rows.next_row().map_err(|error| protocol(&error))? {
+            if let Some(data) = row.fields.into_iter().next().flatten() {
+                reader.read(data)?;
+                read += 1;
+            }
+        }
+        if reader.output.is_due() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(read),
+                done = reader.output.hand_over() => done?,
+            }
+        }
+    }
+    rows.finish().map_err(|error| protocol(&error))?;
+    reader.output.hand_over().await?;
+    Ok(read)
+}
