@@ -6,6 +6,7 @@
 //! The caller supplies what makes the two sides comparable: [`Settle`] waits until the follower has caught up.
 
 mod buckets;
+mod canonical;
 mod connection;
 mod error;
 mod judge;
@@ -19,6 +20,7 @@ mod spec;
 mod sql;
 mod suspects;
 mod tally;
+mod writers;
 
 pub use error::{Side, VerifyError};
 pub use outcome::{Difference, DifferenceKind, RowKey, TableOutcome, VerifyOutcome};

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod corruption;
+mod hashes;
 mod keyless;
 mod load;
 mod refusals;
