@@ -93,6 +93,18 @@ impl Entry {
         Self { name, rival, metric, unit, ours: median(ours), theirs: Ok(median(theirs)), runs }
     }
 
+    /// A measurement of ours to which no rival has one, and why.
+    pub(crate) fn alone(
+        name: &'static str,
+        rival: &str,
+        (metric, unit): (Metric, &'static str),
+        values: Vec<f64>,
+        reason: &str,
+    ) -> Self {
+        let (rival, runs) = (rival.to_owned(), values.len());
+        Self { name, rival, metric, unit, ours: median(values), theirs: Err(reason.to_owned()), runs }
+    }
+
     fn speedup(&self) -> Option<f64> {
         self.theirs.as_ref().ok().map(|theirs| self.metric.speedup(self.ours, *theirs))
     }

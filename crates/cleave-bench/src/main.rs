@@ -4,17 +4,19 @@
 mod arena;
 mod copy;
 mod follow;
+mod verify;
 
 use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 2] = ["copy", "follow"];
+const ENTRIES: [&str; 3] = ["copy", "follow", "verify"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
         "copy" => copy::entry(arena).await,
         "follow" => follow::entry(arena).await,
+        "verify" => verify::entry(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }
 }

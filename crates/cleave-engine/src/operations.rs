@@ -123,7 +123,8 @@ pub(crate) fn name_of(verb: &Verb) -> &'static str {
 fn described(verb: &Verb) -> (&'static str, Value) {
     match verb {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
-        Verb::Verify => ("verify", json!({})),
+        // Wishes are about what is shown here: the engine elsewhere tells what its report holds.
+        Verb::Verify | Verb::VerifyWith(_) => ("verify", json!({})),
         Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
         Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),
         Verb::Complete => ("complete", json!({})),

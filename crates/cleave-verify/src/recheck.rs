@@ -5,7 +5,7 @@ use crate::{
     connection::{Connection, Parameter},
     judge::{Reading, Round, Suspicion, Verdict, count, judge},
     pair::{Half, Pair},
-    suspects::{Identity, add},
+    suspects::{Identity, add, columns},
     writers::writers,
 };
 use std::{
@@ -159,9 +159,7 @@ async fn read(
     half: &Half,
     open: &BTreeMap<Identity, Open>,
 ) -> Result<Readings, VerifyError> {
-    let columns: Vec<Vec<&str>> = (0..half.statements.identity_columns)
-        .map(|at| open.keys().filter_map(|identity| identity.get(at)).map(String::as_str).collect())
-        .collect();
+    let columns = columns(open.keys(), half.statements.identity_columns);
     let parameters: Vec<Parameter<'_>> = columns.iter().map(|column| column as Parameter<'_>).collect();
     let mut readings = Readings::new();
     for row in connection.rows(&half.name, &half.statements.lookup, &parameters).await? {

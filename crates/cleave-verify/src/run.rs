@@ -1,9 +1,9 @@
 //! The comparison as a whole: workers that take tables one after another.
 
 use crate::{
-    Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
+    Found, Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
     VerifyTable, buckets::Scan, connection::Connection, pair::Pair, recheck::Recheck, relation::Extent,
-    suspects::Suspects, tally::Tally, writers::writers,
+    suspects::Suspects, tally::Tally, values::Read, writers::writers,
 };
 use cleave_pg::Endpoint;
 use futures_util::future::try_join_all;
@@ -27,12 +27,13 @@ pub async fn verify(
     spec: VerifySpec,
     progress: impl Fn(VerifyProgress) + Sync,
 ) -> Result<VerifyOutcome, VerifyError> {
-    let VerifySpec { home, follower, tables, jobs, settle, limits, cancel } = spec;
+    let VerifySpec { home, follower, tables, jobs, settle, limits, found, cancel } = spec;
     let comparison = Comparison {
         home,
         follower,
         settle,
         limits,
+        found,
         progress: &progress,
         outcomes: Mutex::new(tables.iter().map(|_| None).collect()),
         tables,
@@ -53,6 +54,7 @@ struct Comparison<'p> {
     tables: Vec<VerifyTable>,
     settle: Settle,
     limits: VerifyLimits,
+    found: Option<Found>,
     progress: &'p (dyn Fn(VerifyProgress) + Sync),
     /// The next place in the list of turns that nobody has taken.
     next: AtomicUsize,
@@ -132,7 +134,7 @@ impl Comparison<'_> {
         };
         let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
         progress(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
-        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept);
+        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept, self.found.as_ref());
         if scan.buckets.is_empty() {
             return Ok(tally.finish());
         }
@@ -145,9 +147,11 @@ impl Comparison<'_> {
             let Connections { home, follower } = Box::pin(self.connected(by_key)).await?;
             let (settle, limits, pair) = (&self.settle, self.limits, &pair);
             let recheck = Recheck { home, follower, pair, settle, limits, progress };
-            for decided in recheck.run(candidates).await? {
-                tally.add(decided);
-            }
+            tally.rechecking(candidates.len());
+            let decided = recheck.run(candidates).await?;
+            let limit = if limits.values { tally.room() } else { 0 };
+            let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
+            decided.into_iter().for_each(|row| tally.add(row, &mut values));
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Statements {
     pub(crate) suspects: String,
     /// One `text[]` per identity column. Gives identity, content, version.
     pub(crate) lookup: String,
+    /// The same parameters. Gives identity and all columns as text; empty without a key.
+    pub(crate) values: String,
     /// Number of identity columns.
     pub(crate) identity_columns: usize,
 }
@@ -60,6 +62,7 @@ impl Statements {
             buckets: buckets(&all),
             suspects: format!("select o, i, array[1, h1, h2] from ({some} offset 0) q order by o"),
             lookup: lookup(relation, &key_columns, &identity, [&order, &row], bytes),
+            values: values(relation, &key_columns, &identity),
             identity_columns: key_columns.len(),
         }
     }
@@ -84,6 +87,7 @@ impl Statements {
                  where (to_hex(h1), to_hex(h2)) in (select * from unnest($1::text[], $2::text[])) \
                  group by h1, h2"
             ),
+            values: String::new(),
             identity_columns: 2,
         }
     }
@@ -92,21 +96,18 @@ impl Statements {
 /// Adds both hashes to rows that have `o` and `r`. `offset 0` keeps the planner from computing them once per use.
 fn hashes(rows: &str) -> String {
     let (one, two) = (row_hash("r", "o"), row_hash("r", &format!("o # {SECOND_SEED}")));
-    format!("select p.*, {one} as h1, {two} as h2 from ({rows} offset 0) p")
+    format!("select {one} as h1, {two} as h2, p.* from ({rows} offset 0) p")
 }
 
 fn totals(hashes: &str) -> String {
-    format!("select count(*), sum(h1)::text, sum(h2)::text from ({hashes} offset 0) q")
+    format!("select count(*), sum(h1)::text, sum(h2)::text from ({hashes}) q")
 }
 
 fn buckets(hashes: &str) -> String {
-    format!(
-        "select (o & $1)::int4, count(*), sum(h1)::text, sum(h2)::text from ({hashes} offset 0) q group by 1"
-    )
+    format!("select (o & $1)::int4, count(*), sum(h1)::text, sum(h2)::text from ({hashes}) q group by 1")
 }
 
-/// Finds rows by key through the key's index. What the index calls equal may have another text (1.0 and 1.00, a
-/// collation that ignores case): those are other rows here.
+/// Reads rows again, with the hash of each column and their version.
 fn lookup(
     relation: &Relation,
     key: &[&Column],
@@ -115,7 +116,22 @@ fn lookup(
     bytes: Bytes,
 ) -> String {
     let of_column = |column| row_hash(&record([column], bytes), &SEED_COLUMN.to_string());
-    let column_hashes: Vec<String> = relation.columns.iter().map(of_column).collect();
+    let columns: Vec<String> = relation.columns.iter().map(of_column).collect();
+    let columns = columns.join(", ");
+    let what =
+        format!("{order} as o, {row} as r, {identity} as i, {} as v, array[{columns}] as c", version());
+    let rows = by_key(relation, key, identity, &what);
+    format!("select i, array[1, h1, h2] || c, v from ({} offset 0) q", hashes(&rows))
+}
+
+fn values(relation: &Relation, key: &[&Column], identity: &str) -> String {
+    let all = array(&relation.columns.iter().map(text).collect::<Vec<_>>());
+    by_key(relation, key, identity, &format!("{identity}, {all}"))
+}
+
+/// Finds rows by key through the key's index. What the index calls equal may have another text (1.0 and 1.00, a
+/// collation that ignores case): those are other rows here.
+fn by_key(relation: &Relation, key: &[&Column], identity: &str, what: &str) -> String {
     let names: Vec<String> = (1..=key.len()).map(|at| format!("k{at}")).collect();
     let sets: Vec<String> = (1..=key.len()).map(|at| format!("${at}::text[]")).collect();
     let joins: Vec<String> = key
@@ -126,18 +142,14 @@ fn lookup(
         })
         .collect();
     let wanted = array(&names.iter().map(|name| format!("w.{name}")).collect::<Vec<_>>());
-    let rows = format!(
-        "select {order} as o, {row} as r, {identity} as i, {} as v, array[{}] as c \
-         from unnest({}) as w({}) join {} t on {} \
+    format!(
+        "select {what} from unnest({}) as w({}) join {} t on {} \
          where {identity}::text collate \"C\" = {wanted}::text collate \"C\"",
-        version(),
-        column_hashes.join(", "),
         sets.join(", "),
         names.join(", "),
         relation.name.quoted(),
         joins.join(" and "),
-    );
-    format!("select i, array[1, h1, h2] || c, v from ({} offset 0) q", hashes(&rows))
+    )
 }
 
 /// The record that is hashed.

@@ -8,3 +8,4 @@ mod switch;
 mod verify;
 
 pub use apply::Until;
+pub(crate) use verify::progress as verify_progress;
