@@ -21,6 +21,9 @@ pub struct VerifyReport {
     pub elapsed_ms: u64,
     /// Rows compared.
     pub rows: u64,
+    /// What was repaired before this comparison, if that was asked for and necessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<RepairSummary>,
     /// Per table.
     pub tables: Vec<TableVerdict>,
     /// The differences, and behind them the rows that are unproven, up to a limit; [`TableVerdict::differences`] and
@@ -30,6 +33,19 @@ pub struct VerifyReport {
 
 impl Report for VerifyReport {
     const KIND: &'static str = "verify";
+}
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairSummary {
+    /// Rows that were written as the home has them.
+    pub written: u64,
+    /// Rows that the home does not have and that were removed.
+    pub removed: u64,
+    /// Rows that changed meanwhile and were left alone.
+    pub skipped: u64,
+    /// Contents of tables without a key that differ: they are not repaired.
+    pub keyless: u64,
 }
 
 fn aligned() -> bool {

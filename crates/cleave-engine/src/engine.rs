@@ -33,6 +33,11 @@ pub enum Verb {
     Verify,
     /// The same, with wishes.
     VerifyWith(VerifyOptions),
+    /// Make rows of the follower that differ those of the home, and compare again.
+    Repair {
+        /// Compare only.
+        dry_run: bool,
+    },
     /// Make the new home the system of record.
     Cutover {
         /// Check the gates only.
@@ -275,6 +280,7 @@ async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError
         }
         Verb::Verify => Ok(Answer::Verification(Box::pin(runner.verify(&VerifyOptions::default())).await?)),
         Verb::VerifyWith(wishes) => Ok(Answer::Verification(Box::pin(runner.verify(&wishes)).await?)),
+        Verb::Repair { dry_run } => Ok(Answer::Verification(Box::pin(runner.repair(dry_run)).await?)),
         Verb::Cutover { dry_run } => Ok(Answer::Switch(Box::pin(runner.cutover(dry_run)).await?)),
         Verb::Rollback { dry_run } => Ok(Answer::Switch(Box::pin(runner.rollback(dry_run)).await?)),
         Verb::Complete => {

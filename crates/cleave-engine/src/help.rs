@@ -13,6 +13,7 @@ const URL: &str = "check this database's URL in cleave.toml; `cleave doctor` tri
 const RIGHTS: &str =
     "`cleave doctor` names the rights that are missing and prints the script that grants them";
 const PATTERN: &str = "write schema.table as the catalog has it, with * for any run of characters";
+const REFUSED: &str = "the follower is as it was; remove what stands against the row there, or copy anew with `cleave cancel` and `cleave apply`";
 const CHOOSE: &str = "--tables chooses what is compared";
 const CONNECTIONS: &str = "raise max_connections on this server, or end sessions that nobody needs";
 
@@ -68,6 +69,7 @@ pub(crate) fn against_verify(error: &VerifyError, problem: Problem) -> Problem {
         }
         VerifyError::NoSuchTable { .. } => problem.exit(ExitCode::Usage).hint(PATTERN),
         VerifyError::OneSided { .. } => problem.exit(ExitCode::Usage).hint(CHOOSE),
+        VerifyError::RepairRefused { .. } => problem.hint(REFUSED),
         VerifyError::ColumnsDiffer { .. } | VerifyError::NothingToCompare => problem.exit(ExitCode::Usage),
         VerifyError::Cancelled => problem.exit(ExitCode::Interrupted),
         _ => problem,

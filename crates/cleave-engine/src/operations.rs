@@ -100,6 +100,7 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
             })?)
         }
         "verify" => Verb::Verify,
+        "repair" => Verb::Repair { dry_run },
         "cutover" => Verb::Cutover { dry_run },
         "rollback" => Verb::Rollback { dry_run },
         "complete" => Verb::Complete,
@@ -125,6 +126,7 @@ fn described(verb: &Verb) -> (&'static str, Value) {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
         // Wishes are about what is shown here: the engine elsewhere tells what its report holds.
         Verb::Verify | Verb::VerifyWith(_) => ("verify", json!({})),
+        Verb::Repair { dry_run } => ("repair", json!({ "dry_run": dry_run })),
         Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
         Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),
         Verb::Complete => ("complete", json!({})),

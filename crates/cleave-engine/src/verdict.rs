@@ -98,6 +98,7 @@ impl Listing {
             at: timestamp(SystemTime::now()),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             rows: outcome.rows(),
+            repaired: None,
             tables: tables.collect(),
             differences: proven.chain(unproven).collect(),
         }

@@ -1,4 +1,4 @@
-//! Why a comparison could not be made, with the stable codes C0601 to C0611. A difference is no error.
+//! Why a comparison could not be made, with the stable codes C0601 to C0612. A difference is no error.
 
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::PgError;
@@ -102,6 +102,14 @@ pub enum VerifyError {
         /// Columns that only the follower has.
         only_follower: Vec<Ident>,
     },
+    /// The follower does not take a row of the home.
+    #[error("table {table} on the follower refuses rows of the home: {source}")]
+    RepairRefused {
+        /// The table's name there.
+        table: QualifiedName,
+        /// What the server said.
+        source: Box<PgError>,
+    },
     /// There is no table at all.
     #[error("there is no table to compare")]
     NothingToCompare,
@@ -130,7 +138,7 @@ fn columns(only_home: &[Ident], only_follower: &[Ident]) -> String {
 }
 
 impl VerifyError {
-    /// The stable code, `C0601` to `C0611`.
+    /// The stable code, `C0601` to `C0612`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TableMissing { .. } => "C0601",
@@ -144,6 +152,7 @@ impl VerifyError {
             Self::OneSided { .. } => "C0609",
             Self::ColumnsDiffer { .. } => "C0610",
             Self::NothingToCompare => "C0611",
+            Self::RepairRefused { .. } => "C0612",
         }
     }
 

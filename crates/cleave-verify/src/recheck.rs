@@ -56,7 +56,8 @@ struct Open {
     last: Option<Suspicion>,
 }
 
-type Readings = BTreeMap<Identity, Reading>;
+/// Rows as one statement saw them.
+pub(crate) type Readings = BTreeMap<Identity, Reading>;
 
 impl Recheck<'_> {
     /// Decides about every candidate. What turns out equal is not in the result.
@@ -159,7 +160,16 @@ async fn read(
     half: &Half,
     open: &BTreeMap<Identity, Open>,
 ) -> Result<Readings, VerifyError> {
-    let columns = columns(open.keys(), half.statements.identity_columns);
+    read_rows(connection, half, open.keys()).await
+}
+
+/// Reads rows by what tells them apart.
+pub(crate) async fn read_rows<'i>(
+    connection: &Connection,
+    half: &Half,
+    rows: impl Iterator<Item = &'i Identity> + Clone,
+) -> Result<Readings, VerifyError> {
+    let columns = columns(rows, half.statements.identity_columns);
     let parameters: Vec<Parameter<'_>> = columns.iter().map(|column| column as Parameter<'_>).collect();
     let mut readings = Readings::new();
     for row in connection.rows(&half.name, &half.statements.lookup, &parameters).await? {

@@ -40,6 +40,12 @@ pub(crate) struct Statements {
     pub(crate) lookup: String,
     /// The same parameters. Gives identity and all columns as text; empty without a key.
     pub(crate) values: String,
+    /// The same, with the text that gives the very value back: -0 is not 0 there.
+    pub(crate) contents: String,
+    /// The same parameters. Deletes the rows.
+    pub(crate) delete: String,
+    /// One `text[]` per column. Inserts rows.
+    pub(crate) insert: String,
     /// Number of identity columns.
     pub(crate) identity_columns: usize,
 }
@@ -62,7 +68,20 @@ impl Statements {
             buckets: buckets(&all),
             suspects: format!("select o, i, array[1, h1, h2] from ({some} offset 0) q order by o"),
             lookup: lookup(relation, &key_columns, &identity, [&order, &row], bytes),
-            values: values(relation, &key_columns, &identity),
+            values: by_key(
+                relation,
+                &key_columns,
+                &identity,
+                &format!("{identity}, {}", texts(relation, text)),
+            ),
+            contents: by_key(
+                relation,
+                &key_columns,
+                &identity,
+                &format!("{identity}, {}", texts(relation, exact_text)),
+            ),
+            delete: delete(relation, &key_columns, &identity),
+            insert: insert(relation),
             identity_columns: key_columns.len(),
         }
     }
@@ -88,6 +107,9 @@ impl Statements {
                  group by h1, h2"
             ),
             values: String::new(),
+            contents: String::new(),
+            delete: String::new(),
+            insert: String::new(),
             identity_columns: 2,
         }
     }
@@ -124,9 +146,34 @@ fn lookup(
     format!("select i, array[1, h1, h2] || c, v from ({} offset 0) q", hashes(&rows))
 }
 
-fn values(relation: &Relation, key: &[&Column], identity: &str) -> String {
-    let all = array(&relation.columns.iter().map(text).collect::<Vec<_>>());
-    by_key(relation, key, identity, &format!("{identity}, {all}"))
+fn texts(relation: &Relation, text: impl Fn(&Column) -> String) -> String {
+    array(&relation.columns.iter().map(text).collect::<Vec<_>>())
+}
+
+fn delete(relation: &Relation, key: &[&Column], identity: &str) -> String {
+    let rows = by_key(relation, key, identity, "t.tableoid, t.ctid");
+    format!(
+        "delete from {} d using ({rows}) x where d.tableoid = x.tableoid and d.ctid = x.ctid",
+        relation.name.quoted()
+    )
+}
+
+/// A value's text becomes the value again by a cast to its type.
+fn insert(relation: &Relation) -> String {
+    let numbers = 1..=relation.columns.len();
+    let names: Vec<String> = relation.columns.iter().map(|column| column.name.quoted()).collect();
+    let sets: Vec<String> = numbers.clone().map(|at| format!("${at}::text[]")).collect();
+    let values: Vec<String> = numbers.clone().map(|at| format!("c{at}")).collect();
+    let casts: Vec<String> =
+        numbers.zip(&relation.columns).map(|(at, column)| format!("w.c{at}::{}", column.cast)).collect();
+    format!(
+        "insert into {} ({}) overriding system value select {} from unnest({}) as w({})",
+        relation.name.quoted(),
+        names.join(", "),
+        casts.join(", "),
+        sets.join(", "),
+        values.join(", ")
+    )
 }
 
 /// Finds rows by key through the key's index. What the index calls equal may have another text (1.0 and 1.00, a
@@ -196,6 +243,13 @@ fn text(column: &Column) -> String {
         Textual::Cast => format!("{name}::text"),
         Textual::AddZero => format!("({name}::{cast} + '0'::{cast})::text", cast = column.cast),
         Textual::Output => format!("case when {name} is not null then concat({name}) end"),
+    }
+}
+
+fn exact_text(column: &Column) -> String {
+    match Textual::of(column.type_oid) {
+        Textual::AddZero => format!("t.{}::text", column.name.quoted()),
+        Textual::Cast | Textual::Output => text(column),
     }
 }
 

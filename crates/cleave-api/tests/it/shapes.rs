@@ -116,6 +116,7 @@ fn a_verification_with_a_difference() {
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
         rows: 1000,
+        repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
             rows: 1000,

@@ -51,6 +51,15 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub show_values: bool,
 
+    /// Make rows of the follower that differ what they are at the home, then compare again. Rows that change meanwhile
+    /// are left alone, and so are tables without a key
+    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs"])]
+    pub repair: bool,
+
+    /// With --repair: compare and say what differs; change nothing
+    #[arg(long, requires = "repair")]
+    pub dry_run: bool,
+
     /// Tables compared at a time
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -89,10 +98,26 @@ async fn service(
 ) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
     let service = work.service(arguments.service.as_deref())?.name.clone();
-    let Answer::Verification(report) = work.execute(&service, Verb::VerifyWith(options)).await? else {
+    let verb = if arguments.repair {
+        let dry_run = arguments.dry_run;
+        if !dry_run {
+            context.confirm(
+                &format!("Rows of {service} that differ from the home will be written over."),
+                service.as_str(),
+            )?;
+        }
+        Verb::Repair { dry_run }
+    } else {
+        Verb::VerifyWith(options)
+    };
+    let Answer::Verification(report) = work.execute(&service, verb).await? else {
         return Err(unknown_answer().into());
     };
     let steps = match report.state {
+        VerificationState::Different if arguments.dry_run => {
+            let repair = ["verify", service.as_str(), "--repair"];
+            vec![NextStep::cleave(repair, "writes the home's rows over those that differ", Risk::Permanent)]
+        }
         VerificationState::Different => Vec::new(),
         _ => work.next(&service).await?,
     };
@@ -109,7 +134,7 @@ fn told(
         file.finish(&report.differences)?;
     }
     let exit = cleave_engine::exit_of_verification(report.state);
-    if report.state == VerificationState::Different {
+    if steps.is_empty() && report.state == VerificationState::Different {
         steps = vec![next::advice("the sides differ: find out why before anything else is done")];
     } else if steps.is_empty() && report.state == VerificationState::Unproven {
         steps = vec![NextStep::cleave(

@@ -26,6 +26,17 @@ impl Human for VerifyReport {
             format_duration_ms(self.elapsed_ms)
         );
         text.push_str(&table::indented(&self.tables.iter().map(table_row).collect::<Vec<_>>()));
+        if let Some(repaired) = &self.repaired {
+            text.push_str(&format!(
+                "repaired before: {} written, {} removed, {} left alone\n",
+                counted(repaired.written, "row", "rows"),
+                format_count(repaired.removed),
+                format_count(repaired.skipped)
+            ));
+            if repaired.keyless > 0 {
+                text.push_str("rows of tables without a key are not repaired\n");
+            }
+        }
         if !self.aligned {
             text.push_str(NOT_ALIGNED);
         }

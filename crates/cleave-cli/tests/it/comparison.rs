@@ -124,3 +124,22 @@ async fn what_cannot_be_compared_is_told_before_anything_is_read() {
     let empty = two("", "").await;
     assert_eq!(empty.json(2, &BOTH).await["problems"][0]["code"], "C0611");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_asks_for_a_yes_and_a_rehearsal_names_the_command() {
+    let store = Store::to_move().await;
+    store.expect(0, &["apply", "--until", "following"]).await;
+    assert_eq!(store.json(2, &["verify", "--repair"]).await["problems"][0]["code"], "C0904");
+    store.on_n(&format!("{VANDAL} update films.film set year = 1999 where id in (1, 2)")).await;
+    insta::assert_snapshot!(
+        "repair_rehearsed",
+        store.run(&["verify", "films", "--repair", "--dry-run"]).await
+    );
+    insta::assert_snapshot!("repaired", store.run(&["verify", "films", "--repair", "--yes"]).await);
+    store.expect(2, &["verify", "--dry-run"]).await;
+}
+
+/// Lets what follows through the fence, as only something of Cleave's own that is broken could be.
+const VANDAL: &str = "select pg_replication_origin_create('cleave_films_copy_9');
+    select pg_replication_origin_session_setup('cleave_films_copy_9');
+    set session_replication_role = replica;";

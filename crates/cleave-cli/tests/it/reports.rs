@@ -143,7 +143,8 @@ fn a_verification_lists_differences_by_key() {
         aligned: true,
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
-        rows: 1_000,
+        rows: 1000,
+        repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
             rows: 1000,

@@ -4,6 +4,7 @@ mod apply;
 mod cancel;
 mod complete;
 mod pause;
+mod repair;
 mod switch;
 mod verify;
 

@@ -13,7 +13,7 @@ use cleave_model::{Direction, Ident, QualifiedName, labels};
 use cleave_pg::Session;
 use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
 use cleave_verify::{
-    Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
+    Found, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
 };
 use serde_json::json;
 use std::{
@@ -27,9 +27,28 @@ use std::{
 /// How long the follower may take to reach a marker while rows are compared.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
+/// A comparison that was made and recorded.
+pub(super) struct Compared {
+    pub(super) move_: MoveContext,
+    pub(super) state: MoveState,
+    pub(super) direction: Direction,
+    pub(super) tables: Vec<VerifyTable>,
+    pub(super) outcome: VerifyOutcome,
+    pub(super) report: VerifyReport,
+}
+
 impl Runner {
     /// Compares the home with the side that follows it and stores the result with what it is bound to.
     pub(crate) async fn verify(&mut self, options: &VerifyOptions) -> Result<VerifyReport, EngineError> {
+        Ok(self.compare(options, None).await?.report)
+    }
+
+    /// The same; `found` is told of every difference, beside whom the options name.
+    pub(super) async fn compare(
+        &mut self,
+        options: &VerifyOptions,
+        found: Option<Found>,
+    ) -> Result<Compared, EngineError> {
         let row = match self.row().await? {
             Some(row) if row.state == MoveState::Done && !row.paused => row,
             _ => self.open_row("verify").await?,
@@ -41,42 +60,50 @@ impl Runner {
             other => return Err(self.wrong_state(other.as_str(), "verify", Some("apply"))),
         };
         let move_ = self.context(&row)?;
-        let Some(stream) = self.streams.shared(direction) else {
-            return Err(EngineError::gate("C0708", format!("the {direction} stream is not running"))
-                .next(&["resume", self.service.as_str()]));
-        };
-        let step = self.events.step(
-            &self.service,
-            "verify",
-            format!("compares {} tables", move_.plan.row_tables().count()),
-        );
-        let began = Instant::now();
-        let before = bound_to(&move_).await?;
+        let stream = self.running(direction)?;
         let tables: Vec<VerifyTable> =
             move_.plan.row_tables().map(|table| compared(&move_.plan, table, direction)).collect();
         let listing = Listing::new(&tables);
-        let spec = self.verify_spec(&move_, direction, stream, (tables, options, &listing));
+        let step = self.events.step(&self.service, "verify", format!("compares {} tables", tables.len()));
+        let began = Instant::now();
+        let before = bound_to(&move_).await?;
+        let spec = self.verify_spec(&move_, direction, stream, (&tables, options));
+        let spec = VerifySpec { found: found.or_else(|| listing.found(options)), ..spec };
         let outcome = verify(spec, progress(&self.events, self.service.as_str())).await?;
-        let verification = Verification {
-            outcome: recorded(&outcome),
-            rows: outcome.rows(),
-            differences: outcome.differing(),
-            ..before
-        };
-        let session = self.journal().await?;
-        if direction == Direction::Forward {
-            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
-        }
-        let detail = json!({
-            "rows": verification.rows, "differences": verification.differences, "unproven": outcome.unproven(),
-        });
-        move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await?;
+        self.record(&move_, direction, before, &outcome).await?;
         step.finish(format!(
             "{} rows, {} differences",
             cleave_model::format_count(outcome.rows()),
             outcome.differing()
         ));
-        Ok(listing.report(move_.service.as_str(), &outcome, verdict::Alignment::Stream, began.elapsed()))
+        let report =
+            listing.report(move_.service.as_str(), &outcome, verdict::Alignment::Stream, began.elapsed());
+        Ok(Compared { move_, state: row.state, direction, tables, outcome, report })
+    }
+
+    /// The stream that feeds the follower.
+    pub(super) fn running(&self, direction: Direction) -> Result<Arc<Stream>, EngineError> {
+        self.streams.shared(direction).ok_or_else(|| {
+            EngineError::gate("C0708", format!("the {direction} stream is not running"))
+                .next(&["resume", self.service.as_str()])
+        })
+    }
+
+    async fn record(
+        &self,
+        move_: &MoveContext,
+        direction: Direction,
+        before: Verification,
+        outcome: &VerifyOutcome,
+    ) -> Result<(), EngineError> {
+        let (rows, differences) = (outcome.rows(), outcome.differing());
+        let verification = Verification { outcome: recorded(outcome), rows, differences, ..before };
+        let session = self.journal().await?;
+        if direction == Direction::Forward {
+            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
+        }
+        let detail = json!({ "rows": rows, "differences": differences, "unproven": outcome.unproven() });
+        move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await
     }
 
     fn verify_spec(
@@ -84,18 +111,18 @@ impl Runner {
         move_: &MoveContext,
         direction: Direction,
         stream: Arc<Stream>,
-        (tables, options, listing): (Vec<VerifyTable>, &VerifyOptions, &Listing),
+        (tables, options): (&[VerifyTable], &VerifyOptions),
     ) -> VerifySpec {
         let (home, follower) = (move_.source_of(direction), move_.target_of(direction));
         let cancelled = self.cancelled.clone();
         VerifySpec {
             home: home.endpoint.clone(),
             follower: follower.endpoint.clone(),
-            tables,
+            tables: tables.to_vec(),
             jobs: options.jobs.unwrap_or(move_.limits.jobs).max(1),
             settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
             limits: VerifyLimits { values: options.show_values, ..VerifyLimits::default() },
-            found: listing.found(options),
+            found: None,
             cancel: Box::pin(async move { cancelled.cancelled().await }),
         }
     }
@@ -117,7 +144,7 @@ pub(crate) fn progress(
 }
 
 /// Emits a marker at the home and waits until the follower has applied it.
-fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> Settle {
+pub(super) fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> Settle {
     let count = Arc::new(AtomicU64::new(0));
     Arc::new(move || {
         let (home, stream, prefix) = (home.clone(), Arc::clone(&stream), prefix.clone());

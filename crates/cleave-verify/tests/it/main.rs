@@ -7,5 +7,6 @@ mod hashes;
 mod keyless;
 mod load;
 mod refusals;
+mod repair;
 mod sides;
 mod zoo;
