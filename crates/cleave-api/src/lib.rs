@@ -40,4 +40,4 @@ pub use status::{
     CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,
 };
-pub use verify::{Difference, DifferenceKind, TableVerdict, VerifyReport};
+pub use verify::{Difference, DifferenceKind, RepairSummary, TableVerdict, ValuePair, VerifyReport};

@@ -10,20 +10,46 @@ pub struct VerifyReport {
     pub service: String,
     /// The result in one word.
     pub state: VerificationState,
+    /// True if a running stream said when the other side had caught up. Without one (two databases that no move
+    /// connects) a row counts as different if it was so for as long as the other side was given to catch up, while
+    /// the home's row stood still.
+    #[serde(default = "aligned")]
+    pub aligned: bool,
     /// When it ended.
     pub at: String,
     /// How long it took.
     pub elapsed_ms: u64,
     /// Rows compared.
     pub rows: u64,
+    /// What was repaired before this comparison, if that was asked for and necessary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<RepairSummary>,
     /// Per table.
     pub tables: Vec<TableVerdict>,
-    /// The differences, up to a limit; [`TableVerdict::differences`] counts all.
+    /// The differences, and behind them the rows that are unproven, up to a limit; [`TableVerdict::differences`] and
+    /// [`TableVerdict::unproven`] count all.
     pub differences: Vec<Difference>,
 }
 
 impl Report for VerifyReport {
     const KIND: &'static str = "verify";
+}
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairSummary {
+    /// Rows that were written as the home has them.
+    pub written: u64,
+    /// Rows that the home does not have and that were removed.
+    pub removed: u64,
+    /// Rows that changed meanwhile and were left alone.
+    pub skipped: u64,
+    /// Contents of tables without a key that differ: they are not repaired.
+    pub keyless: u64,
+}
+
+fn aligned() -> bool {
+    true
 }
 
 /// The comparison of one table.
@@ -53,6 +79,20 @@ pub struct Difference {
     /// The columns that differ, for [`DifferenceKind::Changed`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// The values of these columns, or of all where one side lacks the row; only where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<ValuePair>,
+}
+
+/// A column's value on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValuePair {
+    /// The column, by its name at the home.
+    pub column: String,
+    /// As text at the home; none is null, or that the row is not there.
+    pub home: Option<String>,
+    /// At the other side.
+    pub other: Option<String>,
 }
 
 /// How a row differs.
@@ -65,6 +105,8 @@ pub enum DifferenceKind {
     Extra,
     /// On both sides, with other values.
     Changed,
+    /// Not decided: it differed, and never held still.
+    Unproven,
 }
 
 impl DifferenceKind {
@@ -74,6 +116,7 @@ impl DifferenceKind {
             Self::Missing => "missing",
             Self::Extra => "extra",
             Self::Changed => "changed",
+            Self::Unproven => "unproven",
         }
     }
 }

@@ -6,12 +6,14 @@ mod copy;
 mod cutover;
 mod follow;
 mod usage;
+mod verify;
 
 use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 6] = ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "cutover"];
+const ENTRIES: [&str; 7] =
+    ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "verify", "cutover"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
@@ -20,6 +22,7 @@ async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
         "apply-one-row" => follow::one_row(arena).await,
         "apply-huge" => follow::huge(arena).await,
         "latency" => follow::latency(arena).await,
+        "verify" => verify::entry(arena).await,
         "cutover" => cutover::entry(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }

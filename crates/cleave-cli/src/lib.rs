@@ -3,12 +3,14 @@
 //! It knows no SQL and decides nothing about databases. One file per verb stands in `commands/`; `render/` draws
 //! reports for people; data goes to standard output and everything else to standard error.
 
+pub mod address;
 pub mod bug;
 pub mod change;
 pub mod cli;
 pub mod commands;
 pub mod context;
 mod demo;
+pub mod difference_file;
 pub mod failure;
 pub mod files;
 pub mod interrupt;

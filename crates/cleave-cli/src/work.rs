@@ -45,13 +45,7 @@ impl Work {
             }
             output.event(&event);
         });
-        let (canceller, cancelled) = cancellation();
-        let mut interrupt = context.interrupt.clone();
-        tokio::spawn(async move {
-            interrupt.asked().await;
-            canceller.cancel();
-        });
-        Ok(Self { loaded, topology, events, cancelled, done })
+        Ok(Self { loaded, topology, events, cancelled: cancelled(context), done })
     }
 
     /// The service of that name, or the only one of the file.
@@ -120,6 +114,23 @@ impl Work {
             cleave_engine::execute(&self.topology, service, verb, &self.events, &self.cancelled).await?;
         settled(answer)
     }
+}
+
+/// For work that needs no configuration: feeds the terminal, and is set by Ctrl-C.
+pub fn events(context: &Context) -> (Events, Cancelled) {
+    let output = context.output.clone();
+    (Events::new(move |event| output.event(&event)), cancelled(context))
+}
+
+/// Set by Ctrl-C.
+fn cancelled(context: &Context) -> Cancelled {
+    let (canceller, cancelled) = cancellation();
+    let mut interrupt = context.interrupt.clone();
+    tokio::spawn(async move {
+        interrupt.asked().await;
+        canceller.cancel();
+    });
+    cancelled
 }
 
 /// An answer as if it had been given here: what another engine has reported is read back.

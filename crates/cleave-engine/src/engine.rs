@@ -3,7 +3,9 @@
 //! A verb comes from this process, or through `cleave.operation` from another one. Each service is worked on by one
 //! verb at a time; services do not wait for each other.
 
-use crate::{EngineError, Events, Topology, lease::Leases, operations, runner::Runner, verbs::Until};
+use crate::{
+    EngineError, Events, Topology, VerifyOptions, lease::Leases, operations, runner::Runner, verbs::Until,
+};
 use cleave_api::{CutoverReport, ExitCode, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
 use cleave_model::{DatabaseName, ServiceName};
@@ -29,6 +31,13 @@ pub enum Verb {
     Apply(Option<Box<MovePlan>>),
     /// Compare both sides.
     Verify,
+    /// The same, with wishes.
+    VerifyWith(VerifyOptions),
+    /// Make rows of the follower that differ those of the home, and compare again.
+    Repair {
+        /// Compare only.
+        dry_run: bool,
+    },
     /// Make the new home the system of record.
     Cutover {
         /// Check the gates only.
@@ -269,7 +278,9 @@ async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError
             let state = Box::pin(runner.apply(plan.map(|plan| *plan))).await?;
             Ok(Answer::State(state.as_str().to_owned()))
         }
-        Verb::Verify => Ok(Answer::Verification(Box::pin(runner.verify()).await?)),
+        Verb::Verify => Ok(Answer::Verification(Box::pin(runner.verify(&VerifyOptions::default())).await?)),
+        Verb::VerifyWith(wishes) => Ok(Answer::Verification(Box::pin(runner.verify(&wishes)).await?)),
+        Verb::Repair { dry_run } => Ok(Answer::Verification(Box::pin(runner.repair(dry_run)).await?)),
         Verb::Cutover { dry_run } => Ok(Answer::Switch(Box::pin(runner.cutover(dry_run)).await?)),
         Verb::Rollback { dry_run } => Ok(Answer::Switch(Box::pin(runner.rollback(dry_run)).await?)),
         Verb::Complete => {

@@ -1,7 +1,7 @@
 //! What helps when a server says no, or says nothing.
 
 use crate::EngineError;
-use cleave_api::{NextStep, Problem, Risk};
+use cleave_api::{ExitCode, NextStep, Problem, Risk};
 use cleave_journal::JournalError;
 use cleave_model::{Direction, ServiceName};
 use cleave_pg::PgError;
@@ -12,6 +12,9 @@ const AGAIN: &str = "when the server answers again, run the same command: it goe
 const URL: &str = "check this database's URL in cleave.toml; `cleave doctor` tries both sides";
 const RIGHTS: &str =
     "`cleave doctor` names the rights that are missing and prints the script that grants them";
+const PATTERN: &str = "write schema.table as the catalog has it, with * for any run of characters";
+const REFUSED: &str = "the follower is as it was; remove what stands against the row there, or copy anew with `cleave cancel` and `cleave apply`";
+const CHOOSE: &str = "--tables chooses what is compared";
 const CONNECTIONS: &str = "raise max_connections on this server, or end sessions that nobody needs";
 
 /// Adds hint and next command to the problem of a server's error.
@@ -64,6 +67,11 @@ pub(crate) fn against_verify(error: &VerifyError, problem: Problem) -> Problem {
         VerifyError::NoPrivilege { source, .. } | VerifyError::Connection { source, .. } => {
             against(source, problem)
         }
+        VerifyError::NoSuchTable { .. } => problem.exit(ExitCode::Usage).hint(PATTERN),
+        VerifyError::OneSided { .. } => problem.exit(ExitCode::Usage).hint(CHOOSE),
+        VerifyError::RepairRefused { .. } => problem.hint(REFUSED),
+        VerifyError::ColumnsDiffer { .. } | VerifyError::NothingToCompare => problem.exit(ExitCode::Usage),
+        VerifyError::Cancelled => problem.exit(ExitCode::Interrupted),
         _ => problem,
     }
 }

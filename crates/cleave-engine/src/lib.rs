@@ -3,6 +3,7 @@
 //! Entry points: [`plan()`], [`apply`], [`execute`] (every other verb), [`run`], [`status()`], [`history`]. State is in
 //! the databases: a process that is killed leaves nothing that the next one does not find.
 
+mod comparison;
 mod context;
 mod doctor;
 mod engine;
@@ -24,7 +25,9 @@ mod supervision;
 mod switch;
 mod topology;
 mod verbs;
+mod verdict;
 
+pub use comparison::{Comparison, compare};
 pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
 pub use engine::{Answer, Engine, Verb, apply, execute, run};
 pub use error::EngineError;
@@ -34,6 +37,7 @@ pub use planning::plan;
 pub use status::{history, status};
 pub use topology::{Site, Topology};
 pub use verbs::Until;
+pub use verdict::{FoundDifference, VerifyOptions};
 
 use cleave_api::{CutoverOutcome, ExitCode, VerificationState};
 

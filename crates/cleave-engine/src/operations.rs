@@ -100,6 +100,7 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
             })?)
         }
         "verify" => Verb::Verify,
+        "repair" => Verb::Repair { dry_run },
         "cutover" => Verb::Cutover { dry_run },
         "rollback" => Verb::Rollback { dry_run },
         "complete" => Verb::Complete,
@@ -123,7 +124,9 @@ pub(crate) fn name_of(verb: &Verb) -> &'static str {
 fn described(verb: &Verb) -> (&'static str, Value) {
     match verb {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
-        Verb::Verify => ("verify", json!({})),
+        // Wishes are about what is shown here: the engine elsewhere tells what its report holds.
+        Verb::Verify | Verb::VerifyWith(_) => ("verify", json!({})),
+        Verb::Repair { dry_run } => ("repair", json!({ "dry_run": dry_run })),
         Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
         Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),
         Verb::Complete => ("complete", json!({})),

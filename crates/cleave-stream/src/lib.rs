@@ -25,4 +25,5 @@ pub use follow::{
     ColumnRoute, Follow, FollowCounters, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus,
     Identity, Route,
 };
+pub use session::connect_writer;
 pub use slot::{SnapshotSlot, create_slot_with_snapshot, write_first_position};

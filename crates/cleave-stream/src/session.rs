@@ -8,7 +8,10 @@ use std::time::Duration;
 ///
 /// Replica mode keeps users' triggers and the checks of foreign keys from firing a second time. The idle limit makes
 /// the server end a transaction of a process that was stopped; keepalives make it notice a host that is gone.
-pub(crate) async fn connect_writer(
+///
+/// # Errors
+/// What the target says; 55006 while another session has the origin.
+pub async fn connect_writer(
     target: &Endpoint,
     purpose: &str,
     origin: &str,

@@ -4,14 +4,17 @@ use crate::{Side, VerifyError};
 use cleave_model::QualifiedName;
 use cleave_pg::{During, Endpoint, PgError, Session, connect};
 use futures_util::{Stream, TryStreamExt};
+use std::collections::BTreeSet;
 use tokio_postgres::{Row, RowStream, types::ToSql};
 
 /// Read-only, one snapshot per statement. A row policy must fail rather than hide rows. The grouping by bucket is
 /// small (at most 16,384 groups), which the planner cannot know: it would sort whole rows instead of hashing.
+/// How many processes a server gives to this is for `jobs` to say, and no table gets more than one.
 const SETTINGS: &str = "set default_transaction_read_only = on; \
     set default_transaction_isolation = 'read committed'; \
     set row_security = off; \
     set jit = off; \
+    set max_parallel_workers_per_gather = 0; \
     set work_mem = '64MB'; \
     set enable_sort = off";
 
@@ -56,6 +59,17 @@ impl Connection {
     ) -> Result<Vec<Row>, VerifyError> {
         let rows = self.session.query(sql, parameters).await.during("reading rows");
         rows.map_err(|source| VerifyError::of_table(self.side, table, source))
+    }
+
+    /// Runs a statement that gives one column of text.
+    pub(crate) async fn texts(
+        &self,
+        table: &QualifiedName,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<BTreeSet<String>, VerifyError> {
+        let rows = self.rows(table, sql, parameters).await?;
+        rows.iter().map(|row| self.value(table, row, 0)).collect()
     }
 
     /// Runs a statement that has no answer.

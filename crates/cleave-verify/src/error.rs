@@ -1,11 +1,11 @@
-//! Why a comparison could not be made, with the stable codes C0601 to C0607. A difference is no error.
+//! Why a comparison could not be made, with the stable codes C0601 to C0612. A difference is no error.
 
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::PgError;
 use std::fmt;
 
 /// One of the two databases compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The system of record.
     Home,
@@ -80,10 +80,65 @@ pub enum VerifyError {
         /// What the server said.
         source: Box<PgError>,
     },
+    /// A name or pattern that was asked for.
+    #[error("neither side has a table that fits {pattern}")]
+    NoSuchTable {
+        /// As it was given.
+        pattern: String,
+    },
+    /// Tables without a counterpart of the same name.
+    #[error("{}", one_sided(tables))]
+    OneSided {
+        /// Which, and the side that has them.
+        tables: Vec<(QualifiedName, Side)>,
+    },
+    /// Tables of one name with other columns.
+    #[error("table {table} has other columns on the other side: {}", columns(only_home, only_follower))]
+    ColumnsDiffer {
+        /// The table.
+        table: QualifiedName,
+        /// Columns that only the home has.
+        only_home: Vec<Ident>,
+        /// Columns that only the follower has.
+        only_follower: Vec<Ident>,
+    },
+    /// The follower does not take a row of the home.
+    #[error("table {table} on the follower refuses rows of the home: {source}")]
+    RepairRefused {
+        /// The table's name there.
+        table: QualifiedName,
+        /// What the server said.
+        source: Box<PgError>,
+    },
+    /// There is no table at all.
+    #[error("there is no table to compare")]
+    NothingToCompare,
+}
+
+/// Tables named in a message; the others are counted.
+const NAMED_MAX: usize = 10;
+
+fn one_sided(tables: &[(QualifiedName, Side)]) -> String {
+    let named: Vec<String> =
+        tables.iter().take(NAMED_MAX).map(|(table, side)| format!("{table} (only on the {side})")).collect();
+    let more = match tables.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("tables without a counterpart: {}{more}", named.join(", "))
+}
+
+fn columns(only_home: &[Ident], only_follower: &[Ident]) -> String {
+    let named = |columns: &[Ident], side: Side| {
+        let names: Vec<String> =
+            columns.iter().map(|column| format!("{column} (only on the {side})")).collect();
+        names
+    };
+    [named(only_home, Side::Home), named(only_follower, Side::Follower)].concat().join(", ")
 }
 
 impl VerifyError {
-    /// The stable code, `C0601` to `C0607`.
+    /// The stable code, `C0601` to `C0612`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TableMissing { .. } => "C0601",
@@ -93,6 +148,11 @@ impl VerifyError {
             Self::StreamStopped { .. } => "C0605",
             Self::Cancelled => "C0606",
             Self::Query { .. } => "C0607",
+            Self::NoSuchTable { .. } => "C0608",
+            Self::OneSided { .. } => "C0609",
+            Self::ColumnsDiffer { .. } => "C0610",
+            Self::NothingToCompare => "C0611",
+            Self::RepairRefused { .. } => "C0612",
         }
     }
 

@@ -6,22 +6,29 @@
 //! The caller supplies what makes the two sides comparable: [`Settle`] waits until the follower has caught up.
 
 mod buckets;
+mod canonical;
 mod connection;
 mod error;
 mod judge;
+mod matching;
 mod outcome;
 mod pair;
 mod progress;
 mod recheck;
 mod relation;
+mod repair;
 mod run;
 mod spec;
 mod sql;
 mod suspects;
 mod tally;
+mod values;
+mod writers;
 
 pub use error::{Side, VerifyError};
-pub use outcome::{Difference, DifferenceKind, RowKey, TableOutcome, VerifyOutcome};
+pub use matching::match_tables;
+pub use outcome::{ColumnValues, Difference, DifferenceKind, RowKey, TableOutcome, Values, VerifyOutcome};
 pub use progress::VerifyProgress;
+pub use repair::{Before, Repair, Repaired};
 pub use run::verify;
-pub use spec::{BoxedFuture, Settle, VerifyLimits, VerifySpec, VerifyTable};
+pub use spec::{BoxedFuture, Found, Settle, VerifyLimits, VerifySpec, VerifyTable};

@@ -17,6 +17,8 @@ pub struct TableOutcome {
     pub table: QualifiedName,
     /// Rows compared, as counted on the home.
     pub rows: u64,
+    /// Rows that looked different at first and were read again.
+    pub rechecked: u64,
     /// Rows that are the same on both sides.
     pub equal: u64,
     /// Rows of the home that the follower lacks.
@@ -40,6 +42,24 @@ pub struct Difference {
     pub row: RowKey,
     /// In what way.
     pub kind: DifferenceKind,
+    /// Its values, where they were asked for.
+    pub values: Values,
+}
+
+/// The values of the columns that differ, or of all where only one side has the row, as they were read once the
+/// difference was proven. None of a row without a key.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Values(pub Vec<ColumnValues>);
+
+/// A column's value on both sides, as text. None is null, or that there is no such row.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ColumnValues {
+    /// By its name on the home.
+    pub column: Ident,
+    /// On the home.
+    pub home: Option<String>,
+    /// On the follower.
+    pub follower: Option<String>,
 }
 
 /// In what way a row differs.
@@ -112,6 +132,20 @@ impl fmt::Display for RowKey {
                 write!(f, "row {hash}, {} on the home, {} on the follower", times(home), times(follower))
             }
         }
+    }
+}
+
+impl fmt::Debug for Values {
+    /// Without the values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Values({} columns)", self.0.len())
+    }
+}
+
+impl fmt::Debug for ColumnValues {
+    /// Without the values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ColumnValues({})", self.column)
     }
 }
 

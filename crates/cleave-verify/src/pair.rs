@@ -2,6 +2,7 @@
 
 use crate::{
     VerifyError, VerifyTable,
+    canonical::Canonical,
     connection::Connection,
     relation::Relation,
     sql::{Bytes, Statements},
@@ -16,6 +17,8 @@ pub(crate) struct Pair {
     pub(crate) columns: Vec<Ident>,
     pub(crate) keyed: bool,
     pub(crate) estimated_rows: u64,
+    /// As the home's statistics say now.
+    pub(crate) written_rows: i64,
 }
 
 /// A table on one side.
@@ -30,8 +33,12 @@ impl Pair {
         follower: &Connection,
         table: &VerifyTable,
     ) -> Result<Self, VerifyError> {
-        let (on_home, on_follower) =
+        let (mut on_home, mut on_follower) =
             tokio::try_join!(Relation::read(home, table), Relation::read(follower, table))?;
+        for (here, there) in on_home.columns.iter_mut().zip(&mut on_follower.columns) {
+            here.canonical = Canonical::of(here, there);
+            there.canonical = here.canonical;
+        }
         let bytes = if on_home.encoding == on_follower.encoding { Bytes::AsStored } else { Bytes::Utf8 };
         let key = table.key.as_deref().filter(|key| tells_rows_apart(key, &on_home, &on_follower));
         let half = |relation: &Relation| Half {
@@ -46,7 +53,8 @@ impl Pair {
             follower: half(&on_follower),
             columns: table.columns.iter().map(|(home, _)| home.clone()).collect(),
             keyed: key.is_some(),
-            estimated_rows: on_home.estimated_rows.max(on_follower.estimated_rows),
+            estimated_rows: on_home.extent.estimated_rows.max(on_follower.extent.estimated_rows),
+            written_rows: on_home.extent.written_rows,
         })
     }
 }

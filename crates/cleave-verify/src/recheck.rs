@@ -5,7 +5,8 @@ use crate::{
     connection::{Connection, Parameter},
     judge::{Reading, Round, Suspicion, Verdict, count, judge},
     pair::{Half, Pair},
-    suspects::{Identity, add},
+    suspects::{Identity, add, columns},
+    writers::writers,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,18 +17,6 @@ use tokio::time::sleep;
 /// Pauses between rounds start here and double up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// Who is writing to the table: a transaction keeps this lock until its changes are visible to others.
-const WRITERS: &str = "\
-    with recursive family(oid) as (
-        select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = $1 and c.relname = $2
-        union
-        select i.inhrelid from family f join pg_inherits i on i.inhparent = f.oid)
-    select distinct l.virtualtransaction from pg_locks l join family f on f.oid = l.relation
-    where l.locktype = 'relation' and l.granted
-        and l.database = (select oid from pg_database where datname = current_database())
-        and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')";
 
 /// Transactions that still run and were not writing to the table; `$1` names those that were, and was read before
 /// this statement's snapshot: whoever runs in the snapshot had not yet given up any lock then.
@@ -67,7 +56,8 @@ struct Open {
     last: Option<Suspicion>,
 }
 
-type Readings = BTreeMap<Identity, Reading>;
+/// Rows as one statement saw them.
+pub(crate) type Readings = BTreeMap<Identity, Reading>;
 
 impl Recheck<'_> {
     /// Decides about every candidate. What turns out equal is not in the result.
@@ -156,16 +146,12 @@ impl Recheck<'_> {
         Ok((readings, hidden.is_subset(&bystanders)))
     }
 
-    async fn texts(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<BTreeSet<String>, VerifyError> {
-        let name = &self.pair.home.name;
-        let rows = self.home.rows(name, sql, parameters).await?;
-        rows.iter().map(|row| self.home.value(name, row, 0)).collect()
+    async fn writers(&self) -> Result<BTreeSet<String>, VerifyError> {
+        writers(self.home, &self.pair.home.name).await
     }
 
-    async fn writers(&self) -> Result<BTreeSet<String>, VerifyError> {
-        let name = &self.pair.home.name;
-        let parameters: [Parameter<'_>; 2] = [&name.schema.as_str(), &name.name.as_str()];
-        self.texts(WRITERS, &parameters).await
+    async fn texts(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<BTreeSet<String>, VerifyError> {
+        self.home.texts(&self.pair.home.name, sql, parameters).await
     }
 }
 
@@ -174,9 +160,16 @@ async fn read(
     half: &Half,
     open: &BTreeMap<Identity, Open>,
 ) -> Result<Readings, VerifyError> {
-    let columns: Vec<Vec<&str>> = (0..half.statements.identity_columns)
-        .map(|at| open.keys().filter_map(|identity| identity.get(at)).map(String::as_str).collect())
-        .collect();
+    read_rows(connection, half, open.keys()).await
+}
+
+/// Reads rows by what tells them apart.
+pub(crate) async fn read_rows<'i>(
+    connection: &Connection,
+    half: &Half,
+    rows: impl Iterator<Item = &'i Identity> + Clone,
+) -> Result<Readings, VerifyError> {
+    let columns = columns(rows, half.statements.identity_columns);
     let parameters: Vec<Parameter<'_>> = columns.iter().map(|column| column as Parameter<'_>).collect();
     let mut readings = Readings::new();
     for row in connection.rows(&half.name, &half.statements.lookup, &parameters).await? {

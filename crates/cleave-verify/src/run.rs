@@ -1,9 +1,9 @@
 //! The comparison as a whole: workers that take tables one after another.
 
 use crate::{
-    Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
-    VerifyTable, buckets::Scan, connection::Connection, pair::Pair, recheck::Recheck, suspects::Suspects,
-    tally::Tally,
+    Found, Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
+    VerifyTable, buckets::Scan, connection::Connection, pair::Pair, recheck::Recheck, relation::Extent,
+    suspects::Suspects, tally::Tally, values::Read, writers::writers,
 };
 use cleave_pg::Endpoint;
 use futures_util::future::try_join_all;
@@ -27,22 +27,22 @@ pub async fn verify(
     spec: VerifySpec,
     progress: impl Fn(VerifyProgress) + Sync,
 ) -> Result<VerifyOutcome, VerifyError> {
-    let VerifySpec { home, follower, tables, jobs, settle, limits, cancel } = spec;
+    let VerifySpec { home, follower, tables, jobs, settle, limits, found, cancel } = spec;
     let comparison = Comparison {
         home,
         follower,
         settle,
         limits,
+        found,
         progress: &progress,
         outcomes: Mutex::new(tables.iter().map(|_| None).collect()),
         tables,
         next: AtomicUsize::new(0),
     };
-    let workers = (0..jobs.clamp(1, comparison.tables.len().max(1))).map(|_| Box::pin(comparison.work()));
     tokio::select! {
         biased;
         () = cancel => return Err(VerifyError::Cancelled),
-        done = try_join_all(workers) => done?,
+        done = comparison.run(jobs) => done?,
     };
     let outcomes = comparison.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(VerifyOutcome { tables: outcomes.into_iter().flatten().collect() })
@@ -54,8 +54,9 @@ struct Comparison<'p> {
     tables: Vec<VerifyTable>,
     settle: Settle,
     limits: VerifyLimits,
+    found: Option<Found>,
     progress: &'p (dyn Fn(VerifyProgress) + Sync),
-    /// The next table that nobody has taken.
+    /// The next place in the list of turns that nobody has taken.
     next: AtomicUsize,
     outcomes: Mutex<Vec<Option<TableOutcome>>>,
 }
@@ -66,17 +67,46 @@ struct Connections {
     follower: Connection,
 }
 
+/// A table's turn.
+struct Turn {
+    /// Its place among the tables asked for.
+    at: usize,
+    /// How it was when the comparison began.
+    extent: Extent,
+}
+
 impl Comparison<'_> {
-    async fn work(&self) -> Result<(), VerifyError> {
+    async fn run(&self, jobs: usize) -> Result<(), VerifyError> {
         let mut scanning = None;
+        let turns = {
+            let Connections { home, .. } = Box::pin(self.connected(&mut scanning)).await?;
+            self.turns(home).await?
+        };
+        let connected = std::iter::once(scanning).chain(std::iter::repeat_with(|| None));
+        let jobs = jobs.clamp(1, turns.len().max(1));
+        try_join_all(connected.take(jobs).map(|scanning| Box::pin(self.work(&turns, scanning)))).await?;
+        Ok(())
+    }
+
+    /// The biggest tables first, so that no worker is left alone with one at the end.
+    async fn turns(&self, home: &Connection) -> Result<Vec<Turn>, VerifyError> {
+        let mut turns = Vec::with_capacity(self.tables.len());
+        for (at, table) in self.tables.iter().enumerate() {
+            turns.push(Turn { at, extent: Extent::read(home, table).await? });
+        }
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.extent.estimated_rows));
+        Ok(turns)
+    }
+
+    async fn work(&self, turns: &[Turn], mut scanning: Option<Connections>) -> Result<(), VerifyError> {
         let mut by_key = None;
         loop {
-            let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(table) = self.tables.get(at) else { return Ok(()) };
-            let outcome = Box::pin(self.table(table, &mut scanning, &mut by_key)).await?;
+            let Some(turn) = turns.get(self.next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
+            let Some(table) = self.tables.get(turn.at) else { return Ok(()) };
+            let outcome = Box::pin(self.table(table, turn, &mut scanning, &mut by_key)).await?;
             (self.progress)(VerifyProgress::Finished { outcome: outcome.clone() });
             let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(place) = outcomes.get_mut(at) {
+            if let Some(place) = outcomes.get_mut(turn.at) {
                 *place = Some(outcome);
             }
         }
@@ -86,6 +116,7 @@ impl Comparison<'_> {
     async fn table(
         &self,
         table: &VerifyTable,
+        turn: &Turn,
         scanning: &mut Option<Connections>,
         by_key: &mut Option<Connections>,
     ) -> Result<TableOutcome, VerifyError> {
@@ -94,10 +125,16 @@ impl Comparison<'_> {
         let pair = Pair::read(home, follower, table).await?;
         let name = &pair.home.name;
         progress(VerifyProgress::Started { table: name.clone(), estimated_rows: pair.estimated_rows });
-        let scan = Scan::run(home, follower, &pair).await?;
+        // What this says may be seconds old: it decides about how long the answer takes, never about the answer.
+        let quiet = pair.written_rows == turn.extent.written_rows && writers(home, name).await?.is_empty();
+        let scan = if quiet {
+            Scan::of_quiet_table(home, follower, &pair).await?
+        } else {
+            Scan::by_buckets(home, follower, &pair).await?
+        };
         let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
         progress(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
-        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept);
+        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept, self.found.as_ref());
         if scan.buckets.is_empty() {
             return Ok(tally.finish());
         }
@@ -110,9 +147,11 @@ impl Comparison<'_> {
             let Connections { home, follower } = Box::pin(self.connected(by_key)).await?;
             let (settle, limits, pair) = (&self.settle, self.limits, &pair);
             let recheck = Recheck { home, follower, pair, settle, limits, progress };
-            for decided in recheck.run(candidates).await? {
-                tally.add(decided);
-            }
+            tally.rechecking(candidates.len());
+            let decided = recheck.run(candidates).await?;
+            let limit = if limits.values { tally.room() } else { 0 };
+            let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
+            decided.into_iter().for_each(|row| tally.add(row, &mut values));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is to be compared, and with what limits.
 
-use crate::VerifyError;
+use crate::{Difference, VerifyError};
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::Endpoint;
 use std::{fmt, pin::Pin, sync::Arc};
@@ -12,6 +12,9 @@ pub type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// before that instant is visible on the follower. An error ends the comparison; a stream that has stopped is
 /// [`VerifyError::StreamStopped`].
 pub type Settle = Arc<dyn Fn() -> BoxedFuture<Result<(), VerifyError>> + Send + Sync>;
+
+/// Is told every difference as soon as it is proven, with the table's name on the home.
+pub type Found = Arc<dyn Fn(&QualifiedName, &Difference) + Send + Sync>;
 
 /// One comparison.
 pub struct VerifySpec {
@@ -27,6 +30,8 @@ pub struct VerifySpec {
     pub settle: Settle,
     /// Bounds of what is tried and kept.
     pub limits: VerifyLimits,
+    /// See [`Found`]; for lists that are longer than what is kept.
+    pub found: Option<Found>,
     /// Ready when the comparison shall stop; running statements are then cancelled.
     pub cancel: BoxedFuture<()>,
 }
@@ -52,11 +57,13 @@ pub struct VerifyLimits {
     pub rounds: u32,
     /// Differences listed per table, and as many unproven rows; the others are counted only.
     pub differences_kept: usize,
+    /// True if the values of rows that differ are wanted.
+    pub values: bool,
 }
 
 impl Default for VerifyLimits {
     fn default() -> Self {
-        Self { rounds: 20, differences_kept: 100 }
+        Self { rounds: 20, differences_kept: 100, values: false }
     }
 }
 

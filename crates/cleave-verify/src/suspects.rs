@@ -127,3 +127,12 @@ pub(crate) fn add(sum: &mut Vec<i64>, content: &[i64]) {
         *total = total.wrapping_add(*part);
     }
 }
+
+/// Identities by column, as statements take them.
+pub(crate) fn columns<'i>(
+    rows: impl Iterator<Item = &'i Identity> + Clone,
+    count: usize,
+) -> Vec<Vec<&'i str>> {
+    let column = |at| rows.clone().filter_map(|identity| identity.get(at)).map(String::as_str).collect();
+    (0..count).map(column).collect()
+}

@@ -1,11 +1,12 @@
 //! Adds up what was decided about a table's rows.
 
 use crate::{
-    Difference, DifferenceKind, RowKey, TableOutcome,
+    Difference, DifferenceKind, Found, RowKey, TableOutcome, Values,
     judge::{Reading, Suspicion, count},
     pair::Pair,
     recheck::Decided,
     suspects::Identity,
+    values::Read,
 };
 use cleave_model::Ident;
 
@@ -16,14 +17,16 @@ const COLUMN_HASHES_AT: usize = 3;
 pub(crate) struct Tally<'a> {
     pair: &'a Pair,
     kept_max: usize,
+    found: Option<&'a Found>,
     outcome: TableOutcome,
 }
 
 impl<'a> Tally<'a> {
-    pub(crate) fn new(pair: &'a Pair, rows: u64, kept_max: usize) -> Self {
+    pub(crate) fn new(pair: &'a Pair, rows: u64, kept_max: usize, found: Option<&'a Found>) -> Self {
         let outcome = TableOutcome {
             table: pair.home.name.clone(),
             rows,
+            rechecked: 0,
             equal: 0,
             missing: 0,
             extra: 0,
@@ -32,12 +35,26 @@ impl<'a> Tally<'a> {
             differences: Vec::new(),
             unproven_rows: Vec::new(),
         };
-        Self { pair, kept_max, outcome }
+        Self { pair, kept_max, found, outcome }
     }
 
-    pub(crate) fn add(&mut self, decided: Decided) {
+    /// Rows that are read again.
+    pub(crate) fn rechecking(&mut self, rows: usize) {
+        self.outcome.rechecked += rows as u64;
+    }
+
+    /// How many rows' values are still of use to somebody.
+    pub(crate) fn room(&self) -> usize {
+        if self.found.is_some() {
+            usize::MAX
+        } else {
+            self.kept_max.saturating_sub(self.outcome.differences.len())
+        }
+    }
+
+    pub(crate) fn add(&mut self, decided: Decided, values: &mut Read) {
         match decided {
-            Decided::Different(identity, seen) if self.pair.keyed => self.keyed(identity, &seen),
+            Decided::Different(identity, seen) if self.pair.keyed => self.keyed(identity, &seen, values),
             Decided::Different(identity, seen) => self.keyless(&identity, &seen),
             Decided::Unproven(identity, seen) => self.unproven(identity, &seen),
         }
@@ -50,7 +67,7 @@ impl<'a> Tally<'a> {
         self.outcome
     }
 
-    fn keyed(&mut self, identity: Identity, seen: &Suspicion) {
+    fn keyed(&mut self, identity: Identity, seen: &Suspicion, values: &mut Read) {
         let kind = match (&seen.home, &seen.follower) {
             (Some(home), Some(follower)) => {
                 self.outcome.different += 1;
@@ -65,7 +82,8 @@ impl<'a> Tally<'a> {
                 DifferenceKind::Extra
             }
         };
-        self.keep(Difference { row: RowKey::Key(identity), kind });
+        let values = values.of(self.pair, &identity, &kind);
+        self.keep(Difference { row: RowKey::Key(identity), kind, values });
     }
 
     fn keyless(&mut self, identity: &Identity, seen: &Suspicion) {
@@ -77,7 +95,7 @@ impl<'a> Tally<'a> {
             self.outcome.extra += follower - home;
             DifferenceKind::Extra
         };
-        self.keep(Difference { row: keyless_row(identity, home, follower), kind });
+        self.keep(Difference { row: keyless_row(identity, home, follower), kind, values: Values::default() });
     }
 
     fn unproven(&mut self, identity: Identity, seen: &Suspicion) {
@@ -95,6 +113,9 @@ impl<'a> Tally<'a> {
     }
 
     fn keep(&mut self, difference: Difference) {
+        if let Some(found) = self.found {
+            found(&self.outcome.table, &difference);
+        }
         if self.outcome.differences.len() < self.kept_max {
             self.outcome.differences.push(difference);
         }

@@ -112,9 +112,11 @@ fn a_verification_with_a_difference() {
     let report = VerifyReport {
         service: "films".into(),
         state: VerificationState::Different,
+        aligned: true,
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
         rows: 1000,
+        repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
             rows: 1000,
@@ -127,6 +129,7 @@ fn a_verification_with_a_difference() {
             key: vec![("film_id".into(), "17".into())],
             kind: DifferenceKind::Changed,
             columns: vec!["title".into()],
+            values: Vec::new(),
         }],
     };
     insta::assert_snapshot!(json(&Output::new(report)));

@@ -1,59 +1,160 @@
 //! `cleave verify`: are both sides the same.
 
+use crate::address::site;
 use crate::context::Context;
+use crate::difference_file::DifferenceFile;
 use crate::failure::Failure;
-use crate::files;
 use crate::next;
-use crate::work::{Work, unknown_answer};
-use cleave_api::{Difference, ExitCode, Output};
-use cleave_engine::{Answer, Verb};
-use std::path::{Path, PathBuf};
-
-/// Differences in the document; the file of `-o` has all.
-const DIFFERENCES_MAX: usize = 1000;
+use crate::work::{Work, events, unknown_answer};
+use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, VerificationState, VerifyReport};
+use cleave_config::TablePattern;
+use cleave_engine::{Answer, Comparison, Verb, VerifyOptions};
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Compare both sides row by row while both are in use
 ///
 /// Rows that look different are looked at again by key before they are called different, so that changes on their way
 /// raise no alarm. Exits with 5 if the sides differ. A clean and fresh result is a gate of `cleave cutover`.
+///
+/// With --source and --target it compares any two databases, without a configuration and without a move. No stream says
+/// then when the target has caught up: it is given --lag seconds, and a row counts as different if it is so after them
+/// while its source row stood still.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// The service; may be left out where the file has one
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
 
+    /// Compare this database, which no move needs to know, as the one that is right: postgres://user@host:port/database,
+    /// or env:NAME, file:PATH, cmd:COMMAND
+    #[arg(long, value_name = "URL", requires = "target", conflicts_with = "service")]
+    pub source: Option<String>,
+
+    /// The database to compare it with
+    #[arg(long, value_name = "URL", requires = "source")]
+    pub target: Option<String>,
+
+    /// Which tables to compare, such as public.film or "public.film_*"; all where none is named
+    #[arg(long, value_name = "PATTERN", requires = "source", num_args = 1..)]
+    pub tables: Vec<String>,
+
+    /// How many seconds the target may lag behind the source, if something feeds it
+    #[arg(long, value_name = "SECONDS", requires = "source", default_value_t = 1)]
+    pub lag: u64,
+
     /// Write every difference to this file, a JSON line each
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Show the values that differ; without it only keys and columns are named
+    #[arg(long)]
+    pub show_values: bool,
+
+    /// Make rows of the follower that differ what they are at the home, then compare again. Rows that change meanwhile
+    /// are left alone, and so are tables without a key
+    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs"])]
+    pub repair: bool,
+
+    /// With --repair: compare and say what differs; change nothing
+    #[arg(long, requires = "repair")]
+    pub dry_run: bool,
+
+    /// Tables compared at a time
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
 }
 
 /// Runs the verb.
 pub async fn run(arguments: VerifyArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let file = arguments.output.as_deref().map(DifferenceFile::create).transpose()?;
+    let options = VerifyOptions {
+        found: file.as_ref().map(DifferenceFile::found),
+        show_values: arguments.show_values,
+        jobs: arguments.jobs.map(usize::from),
+    };
+    match (&arguments.source, &arguments.target) {
+        (Some(source), Some(target)) => {
+            let comparison = Comparison {
+                source: site(source)?.endpoint,
+                target: site(target)?.endpoint,
+                tables: patterns(&arguments.tables)?,
+                lag: Duration::from_secs(arguments.lag),
+            };
+            let (events, cancelled) = events(context);
+            let report = Box::pin(cleave_engine::compare(comparison, &options, &events, &cancelled)).await?;
+            told(report, file, Vec::new(), context)
+        }
+        _ => service(&arguments, options, file, context).await,
+    }
+}
+
+/// Compares the two sides of a move.
+async fn service(
+    arguments: &VerifyArgs,
+    options: VerifyOptions,
+    file: Option<DifferenceFile>,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
     let service = work.service(arguments.service.as_deref())?.name.clone();
-    let Answer::Verification(mut report) = work.execute(&service, Verb::Verify).await? else {
+    let verb = if arguments.repair {
+        let dry_run = arguments.dry_run;
+        if !dry_run {
+            context.confirm(
+                &format!("Rows of {service} that differ from the home will be written over."),
+                service.as_str(),
+            )?;
+        }
+        Verb::Repair { dry_run }
+    } else {
+        Verb::VerifyWith(options)
+    };
+    let Answer::Verification(report) = work.execute(&service, verb).await? else {
         return Err(unknown_answer().into());
     };
-    if let Some(path) = &arguments.output {
-        write(path, &report.differences)?;
-    }
-    report.differences.truncate(DIFFERENCES_MAX);
-    let exit = cleave_engine::exit_of_verification(report.state);
-    let steps = match exit {
-        ExitCode::Different if report.state == cleave_api::VerificationState::Different => {
-            vec![next::advice("the sides differ: find out why before anything else is done")]
+    let steps = match report.state {
+        VerificationState::Different if arguments.dry_run => {
+            let repair = ["verify", service.as_str(), "--repair"];
+            vec![NextStep::cleave(repair, "writes the home's rows over those that differ", Risk::Permanent)]
         }
+        VerificationState::Different => Vec::new(),
         _ => work.next(&service).await?,
     };
+    told(report, file, steps, context)
+}
+
+fn told(
+    report: VerifyReport,
+    file: Option<DifferenceFile>,
+    mut steps: Vec<NextStep>,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if let Some(file) = file {
+        file.finish(&report.differences)?;
+    }
+    let exit = cleave_engine::exit_of_verification(report.state);
+    if steps.is_empty() && report.state == VerificationState::Different {
+        steps = vec![next::advice("the sides differ: find out why before anything else is done")];
+    } else if steps.is_empty() && report.state == VerificationState::Unproven {
+        steps = vec![NextStep::cleave(
+            ["verify"],
+            "when less is written to the rows that are unproven",
+            Risk::Read,
+        )];
+    }
     context.output.report(Output::new(report).with_next(steps), None)?;
     Ok(exit)
 }
 
-fn write(path: &Path, differences: &[Difference]) -> Result<(), Failure> {
-    let mut text = String::new();
-    for difference in differences {
-        text += &serde_json::to_string(difference).map_err(|error| files::unwritable(path, &error))?;
-        text.push('\n');
-    }
-    files::write(path, &text)
+fn patterns(texts: &[String]) -> Result<Vec<TablePattern>, Failure> {
+    let pattern = |text: &String| {
+        TablePattern::parse(text).map_err(|error| -> Failure {
+            Problem::error("C0608", format!("`{text}` names no table: it {error}"))
+                .hint("write schema.table, with * for any run of characters")
+                .exit(ExitCode::Usage)
+                .into()
+        })
+    };
+    texts.iter().map(pattern).collect()
 }

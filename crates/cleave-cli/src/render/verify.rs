@@ -2,11 +2,14 @@
 
 use super::style::{BAD, BOLD, GOOD, WARN, paint};
 use super::{Human, counted, table};
-use cleave_api::{Difference, TableVerdict, VerificationState, VerifyReport};
+use cleave_api::{Difference, DifferenceKind, TableVerdict, VerificationState, VerifyReport};
 use cleave_model::{format_count, format_duration_ms};
 
 /// Differences drawn for people.
 const DIFFERENCES_MAX: usize = 20;
+
+/// What is said where no stream was asked.
+const NOT_ALIGNED: &str = "no stream says when the target has caught up: a row is different if it was so after --lag seconds, while its source row stood still\n";
 
 impl Human for VerifyReport {
     fn human(&self, _verbose: u8) -> String {
@@ -23,11 +26,27 @@ impl Human for VerifyReport {
             format_duration_ms(self.elapsed_ms)
         );
         text.push_str(&table::indented(&self.tables.iter().map(table_row).collect::<Vec<_>>()));
+        if let Some(repaired) = &self.repaired {
+            text.push_str(&format!(
+                "repaired before: {} written, {} removed, {} left alone\n",
+                counted(repaired.written, "row", "rows"),
+                format_count(repaired.removed),
+                format_count(repaired.skipped)
+            ));
+            if repaired.keyless > 0 {
+                text.push_str("rows of tables without a key are not repaired\n");
+            }
+        }
+        if !self.aligned {
+            text.push_str(NOT_ALIGNED);
+        }
         if !self.differences.is_empty() {
             text.push('\n');
             let drawn: Vec<_> = self.differences.iter().take(DIFFERENCES_MAX).map(difference_row).collect();
             text.push_str(&table::columns(&drawn));
-            let all: u64 = self.tables.iter().map(|table| table.differences).sum();
+            let valued = self.differences.iter().take(DIFFERENCES_MAX).filter(|one| !one.values.is_empty());
+            valued.for_each(|difference| text.push_str(&values(difference)));
+            let all: u64 = self.tables.iter().map(|table| table.differences + table.unproven).sum();
             let shown = drawn.len() as u64;
             if all > shown {
                 text.push_str(&format!("and {} more (-o FILE writes them all)\n", format_count(all - shown)));
@@ -56,11 +75,33 @@ fn table_row(table: &TableVerdict) -> [String; 5] {
 }
 
 fn difference_row(difference: &Difference) -> [String; 4] {
-    let key: Vec<String> = difference.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
+    let style = if difference.kind == DifferenceKind::Unproven { WARN } else { BAD };
     [
-        paint(BAD, difference.kind.as_str()),
+        paint(style, difference.kind.as_str()),
         difference.table.clone(),
-        key.join(", "),
+        key(difference),
         difference.columns.join(", "),
     ]
+}
+
+/// The values of a row, a line for each column.
+fn values(difference: &Difference) -> String {
+    let shown =
+        |value: &Option<String>| value.as_ref().map_or_else(|| "null".to_owned(), |text| format!("{text:?}"));
+    let row = match difference.kind {
+        DifferenceKind::Missing => |here: String, _: String| format!("{here} at the home"),
+        DifferenceKind::Extra => |_: String, there: String| format!("{there} at the other side"),
+        _ => |here: String, there: String| format!("{here} at the home, {there} at the other side"),
+    };
+    let mut text = format!("\n{} {}\n", difference.table, key(difference));
+    for value in &difference.values {
+        text.push_str(&format!("  {}: {}\n", value.column, row(shown(&value.home), shown(&value.other))));
+    }
+    text
+}
+
+fn key(difference: &Difference) -> String {
+    let parts: Vec<String> =
+        difference.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
+    parts.join(", ")
 }

@@ -50,6 +50,9 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     assert!(
         parses::<verify::VerifyArgs>(&["films", "-o", "differences.jsonl"])
             && parses::<verify::VerifyArgs>(&[])
+            && parses::<verify::VerifyArgs>(&[
+                "--source", "env:A", "--target", "env:B", "--tables", "a.b", "a.*"
+            ])
     );
     assert!(
         parses::<cutover::CutoverArgs>(&["films", "--dry-run"])

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bad_input;
+mod comparison;
 mod config;
 mod demo;
 mod explain;

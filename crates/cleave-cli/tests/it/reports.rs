@@ -140,9 +140,11 @@ fn a_verification_lists_differences_by_key() {
     let report = VerifyReport {
         service: "films".into(),
         state: VerificationState::Different,
+        aligned: true,
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
-        rows: 1_000,
+        rows: 1000,
+        repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
             rows: 1000,
@@ -155,6 +157,7 @@ fn a_verification_lists_differences_by_key() {
             key: vec![("film_id".into(), "17".into())],
             kind: DifferenceKind::Changed,
             columns: vec!["title".into()],
+            values: Vec::new(),
         }],
     };
     insta::assert_snapshot!(check(&report));

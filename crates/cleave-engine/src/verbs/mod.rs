@@ -5,7 +5,9 @@ mod cancel;
 mod complete;
 mod gates;
 mod pause;
+mod repair;
 mod switch;
 mod verify;
 
 pub use apply::Until;
+pub(crate) use verify::progress as verify_progress;

@@ -1,13 +1,19 @@
 //! `verify`: every row of both sides compared while both are written to. The result is a gate of `cutover`.
 
-use crate::{EngineError, context::MoveContext, runner::Runner, status::timestamp, streams::Stream};
-use cleave_api::{Difference, DifferenceKind, Event, TableVerdict, VerificationState, VerifyReport};
+use crate::{
+    EngineError, VerifyOptions,
+    context::MoveContext,
+    runner::Runner,
+    streams::Stream,
+    verdict::{self, Listing},
+};
+use cleave_api::{Event, VerifyReport};
 use cleave_journal::{EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome};
 use cleave_model::{Direction, Ident, QualifiedName, labels};
 use cleave_pg::Session;
 use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
 use cleave_verify::{
-    RowKey, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
+    Found, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
 };
 use serde_json::json;
 use std::{
@@ -21,9 +27,28 @@ use std::{
 /// How long the follower may take to reach a marker while rows are compared.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
+/// A comparison that was made and recorded.
+pub(super) struct Compared {
+    pub(super) move_: MoveContext,
+    pub(super) state: MoveState,
+    pub(super) direction: Direction,
+    pub(super) tables: Vec<VerifyTable>,
+    pub(super) outcome: VerifyOutcome,
+    pub(super) report: VerifyReport,
+}
+
 impl Runner {
     /// Compares the home with the side that follows it and stores the result with what it is bound to.
-    pub(crate) async fn verify(&mut self) -> Result<VerifyReport, EngineError> {
+    pub(crate) async fn verify(&mut self, options: &VerifyOptions) -> Result<VerifyReport, EngineError> {
+        Ok(self.compare(options, None).await?.report)
+    }
+
+    /// The same; `found` is told of every difference, beside whom the options name.
+    pub(super) async fn compare(
+        &mut self,
+        options: &VerifyOptions,
+        found: Option<Found>,
+    ) -> Result<Compared, EngineError> {
         let row = match self.row().await? {
             Some(row) if row.state == MoveState::Done && !row.paused => row,
             _ => self.open_row("verify").await?,
@@ -35,68 +60,91 @@ impl Runner {
             other => return Err(self.wrong_state(other.as_str(), "verify", Some("apply"))),
         };
         let move_ = self.context(&row)?;
-        let Some(stream) = self.streams.shared(direction) else {
-            return Err(EngineError::gate("C0708", format!("the {direction} stream is not running"))
-                .next(&["resume", self.service.as_str()]));
-        };
-        let step = self.events.step(
-            &self.service,
-            "verify",
-            format!("compares {} tables", move_.plan.row_tables().count()),
-        );
+        let stream = self.running(direction)?;
+        let tables: Vec<VerifyTable> =
+            move_.plan.row_tables().map(|table| compared(&move_.plan, table, direction)).collect();
+        let listing = Listing::new(&tables);
+        let step = self.events.step(&self.service, "verify", format!("compares {} tables", tables.len()));
         let began = Instant::now();
         let before = bound_to(&move_).await?;
-        let outcome = verify(self.verify_spec(&move_, direction, stream), self.progress()).await?;
-        let verification = Verification {
-            outcome: verdict(&outcome),
-            rows: outcome.rows(),
-            differences: outcome.differing(),
-            ..before
-        };
-        let session = self.journal().await?;
-        if direction == Direction::Forward {
-            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
-        }
-        let detail = json!({
-            "rows": verification.rows, "differences": verification.differences, "unproven": outcome.unproven(),
-        });
-        move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await?;
+        let spec = self.verify_spec(&move_, direction, stream, (&tables, options));
+        let spec = VerifySpec { found: found.or_else(|| listing.found(options)), ..spec };
+        let outcome = verify(spec, progress(&self.events, self.service.as_str())).await?;
+        self.record(&move_, direction, before, &outcome).await?;
         step.finish(format!(
             "{} rows, {} differences",
             cleave_model::format_count(outcome.rows()),
             outcome.differing()
         ));
-        Ok(report(&move_, &outcome, began))
+        let report =
+            listing.report(move_.service.as_str(), &outcome, verdict::Alignment::Stream, began.elapsed());
+        Ok(Compared { move_, state: row.state, direction, tables, outcome, report })
     }
 
-    fn verify_spec(&self, move_: &MoveContext, direction: Direction, stream: Arc<Stream>) -> VerifySpec {
+    /// The stream that feeds the follower.
+    pub(super) fn running(&self, direction: Direction) -> Result<Arc<Stream>, EngineError> {
+        self.streams.shared(direction).ok_or_else(|| {
+            EngineError::gate("C0708", format!("the {direction} stream is not running"))
+                .next(&["resume", self.service.as_str()])
+        })
+    }
+
+    async fn record(
+        &self,
+        move_: &MoveContext,
+        direction: Direction,
+        before: Verification,
+        outcome: &VerifyOutcome,
+    ) -> Result<(), EngineError> {
+        let (rows, differences) = (outcome.rows(), outcome.differing());
+        let verification = Verification { outcome: recorded(outcome), rows, differences, ..before };
+        let session = self.journal().await?;
+        if direction == Direction::Forward {
+            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
+        }
+        let detail = json!({ "rows": rows, "differences": differences, "unproven": outcome.unproven() });
+        move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await
+    }
+
+    fn verify_spec(
+        &self,
+        move_: &MoveContext,
+        direction: Direction,
+        stream: Arc<Stream>,
+        (tables, options): (&[VerifyTable], &VerifyOptions),
+    ) -> VerifySpec {
         let (home, follower) = (move_.source_of(direction), move_.target_of(direction));
         let cancelled = self.cancelled.clone();
         VerifySpec {
             home: home.endpoint.clone(),
             follower: follower.endpoint.clone(),
-            tables: move_.plan.row_tables().map(|table| compared(&move_.plan, table, direction)).collect(),
-            jobs: move_.limits.jobs.clamp(1, 2),
+            tables: tables.to_vec(),
+            jobs: options.jobs.unwrap_or(move_.limits.jobs).max(1),
             settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
-            limits: VerifyLimits::default(),
+            limits: VerifyLimits { values: options.show_values, ..VerifyLimits::default() },
+            found: None,
             cancel: Box::pin(async move { cancelled.cancelled().await }),
         }
     }
+}
 
-    fn progress(&self) -> impl Fn(VerifyProgress) + Send + Sync + use<> {
-        let (events, service, rows) = (self.events.clone(), self.service.to_string(), AtomicU64::new(0));
-        move |progress| {
-            if let VerifyProgress::Finished { outcome } = progress {
-                let done = rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
-                let (what, unit) = ("verify".to_owned(), "rows".to_owned());
-                events.tell(Event::Progress { service: service.clone(), what, done, total: None, unit });
-            }
+/// Tells the rows compared as tables are finished.
+pub(crate) fn progress(
+    events: &crate::Events,
+    service: &str,
+) -> impl Fn(VerifyProgress) + Send + Sync + use<> {
+    let (events, service, rows) = (events.clone(), service.to_owned(), AtomicU64::new(0));
+    move |progress| {
+        if let VerifyProgress::Finished { outcome } = progress {
+            let done = rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
+            let (what, unit) = ("verify".to_owned(), "rows".to_owned());
+            events.tell(Event::Progress { service: service.clone(), what, done, total: None, unit });
         }
     }
 }
 
 /// Emits a marker at the home and waits until the follower has applied it.
-fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> Settle {
+pub(super) fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> Settle {
     let count = Arc::new(AtomicU64::new(0));
     Arc::new(move || {
         let (home, stream, prefix) = (home.clone(), Arc::clone(&stream), prefix.clone());
@@ -143,7 +191,7 @@ fn compared(plan: &MovePlan, table: &PlannedTable, direction: Direction) -> Veri
     }
 }
 
-fn verdict(outcome: &VerifyOutcome) -> VerificationOutcome {
+fn recorded(outcome: &VerifyOutcome) -> VerificationOutcome {
     if outcome.differing() > 0 {
         VerificationOutcome::Different
     } else if outcome.unproven() > 0 {
@@ -197,56 +245,4 @@ pub(super) fn altered(before: &[String; 2], now: &[String; 2]) -> Vec<String> {
         lines.map(move |line| format!("{} ({side})", line.split_once(' ').map_or(line, |(_, name)| name)))
     });
     differing.collect()
-}
-
-fn report(move_: &MoveContext, outcome: &VerifyOutcome, began: Instant) -> VerifyReport {
-    let tables = outcome.tables.iter().map(|table| TableVerdict {
-        table: table.table.to_string(),
-        rows: table.rows,
-        rechecked: 0,
-        unproven: table.unproven,
-        differences: table.differing(),
-    });
-    VerifyReport {
-        service: move_.service.to_string(),
-        state: match verdict(outcome) {
-            VerificationOutcome::Clean => VerificationState::Clean,
-            VerificationOutcome::Unproven => VerificationState::Unproven,
-            VerificationOutcome::Different => VerificationState::Different,
-        },
-        at: timestamp(SystemTime::now()),
-        elapsed_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        rows: outcome.rows(),
-        tables: tables.collect(),
-        differences: differences(move_, outcome),
-    }
-}
-
-fn differences(move_: &MoveContext, outcome: &VerifyOutcome) -> Vec<Difference> {
-    let mut differences = Vec::new();
-    for (table, planned) in outcome.tables.iter().zip(move_.plan.row_tables()) {
-        let key_names: &[String] = match &planned.identity {
-            Some(RowIdentity::Key(columns)) => columns,
-            _ => &[],
-        };
-        differences.extend(table.differences.iter().map(|difference| Difference {
-            table: table.table.to_string(),
-            key: match &difference.row {
-                RowKey::Key(values) => key_names.iter().cloned().zip(values.iter().cloned()).collect(),
-                keyless @ RowKey::Keyless { .. } => vec![("row".to_owned(), keyless.to_string())],
-            },
-            kind: match difference.kind {
-                cleave_verify::DifferenceKind::Missing => DifferenceKind::Missing,
-                cleave_verify::DifferenceKind::Extra => DifferenceKind::Extra,
-                cleave_verify::DifferenceKind::Different { .. } => DifferenceKind::Changed,
-            },
-            columns: match &difference.kind {
-                cleave_verify::DifferenceKind::Different { columns } => {
-                    columns.iter().map(ToString::to_string).collect()
-                }
-                _ => Vec::new(),
-            },
-        }));
-    }
-    differences
 }

@@ -15,5 +15,6 @@ mod least_privilege;
 mod pagila;
 mod places;
 mod privileges;
+mod repair;
 mod review_wedges;
 mod trouble;

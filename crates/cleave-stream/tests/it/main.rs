@@ -3,8 +3,8 @@
 #![cfg(test)]
 
 mod arming;
-mod chunks;
 mod catching_up;
+mod chunks;
 mod content;
 mod copy;
 mod pair;

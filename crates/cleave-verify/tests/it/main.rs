@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod corruption;
+mod hashes;
 mod keyless;
 mod load;
 mod refusals;
+mod repair;
 mod sides;
 mod zoo;

@@ -49,6 +49,7 @@ impl Sides {
             jobs: 2,
             settle: settled(),
             limits: VerifyLimits::default(),
+            found: None,
             cancel: Box::pin(std::future::pending()),
         }
     }

@@ -12,13 +12,16 @@ const TYPES: &str = "
     create domain padded as char(6);";
 
 /// Type and values, as SQL. Enum labels are added in another order on the follower, so that their OIDs differ.
-const ZOO: &[(&str, &str)] = &[
+pub(crate) const ZOO: &[(&str, &str)] = &[
     ("boolean", "true, false, null"),
     ("smallint", "-32768, 0, null"),
     ("bigint", "-9223372036854775808, 9223372036854775807"),
     ("real", "'NaN', '-Infinity', 1.1, 16777217, '1e-45'"),
     ("double precision", "'NaN', 'Infinity', 0.1, 1e308, '5e-324', 123456789012345678"),
-    ("numeric", "'NaN', 1.10, 1.1, 0, -12345678901234567890.000000000001, null"),
+    (
+        "numeric",
+        "'NaN', 'Infinity', '-Infinity', 1e-1000, -1.10, 1.10, 1.1, 0, -12345678901234567890.000000000001, null",
+    ),
     ("numeric(10,3)", "1, 1.5, null"),
     ("money", "'1234.56', '-0.01'"),
     ("text", "'', null, 'NULL', '{a,\"b\"}', 'ä', U&'a\\0308', E'tab\\tnew\\nline\\\\', '😀', 'trailing  '"),
@@ -55,6 +58,13 @@ const ZOO: &[(&str, &str)] = &[
     ("tsvector", "'a:1A fat:2B,4C cat:5D', ''"),
     ("tsquery", "'fat & (rat | !cat:*)', ''"),
     ("pg_lsn", "'16/B374D848'"),
+    ("oid", "'0', '4294967295'"),
+    ("xid8", "'4294967296'"),
+    ("real[]", "'{-Infinity,NaN,1.1}'"),
+    ("numeric[]", "'{1.0,1.00,NULL,NaN}'"),
+    ("jsonb[]", "'{\"{\\\"a\\\": [1.0]}\",NULL}'"),
+    ("daterange", "'[2024-01-01,2024-02-01)'"),
+    ("datemultirange", "'{[2024-01-01,2024-02-01),[infinity,)}'"),
     ("txid_snapshot", "'10:20:10,14,15'"),
     ("int4range", "'[1,10)', '(,)', 'empty'"),
     ("numrange", "'[1.0,1.00]', '(1.5,)'"),
@@ -106,7 +116,7 @@ fn split(values: &str) -> Vec<&str> {
     parts
 }
 
-async fn zoo(home: Version, follower: Version, hint: &str) -> Sides {
+pub(crate) async fn zoo(home: Version, follower: Version, hint: &str) -> Sides {
     let sides = Sides::create(home, follower, hint).await;
     sides.on_follower("create type other as enum ('a', 'b', 'c'); create table filler (id serial)").await;
     sides.both("create extension hstore; create extension citext; create extension ltree").await;
@@ -120,7 +130,21 @@ async fn zoo(home: Version, follower: Version, hint: &str) -> Sides {
 
 #[tokio::test]
 async fn every_type_compares_equal_between_14_and_18_and_a_null_is_seen() {
-    let sides = zoo(Version::V14, Version::V18, "zoo").await;
+    check(Version::V14, Version::V18).await;
+}
+
+#[tokio::test]
+async fn every_type_compares_equal_between_18_and_15_and_a_null_is_seen() {
+    check(Version::V18, Version::V15).await;
+}
+
+#[tokio::test]
+async fn every_type_compares_equal_between_16_and_17_and_a_null_is_seen() {
+    check(Version::V16, Version::V17).await;
+}
+
+async fn check(home: Version, follower: Version) {
+    let sides = zoo(home, follower, "zoo").await;
     let tables = || (0..ZOO.len()).map(|at| table(&format!("zoo_{at}"), &["id", "v", "w"], 1)).collect();
     let outcome = sides.verify(tables()).await;
     for (table, (kind, _)) in outcome.tables.iter().zip(ZOO) {

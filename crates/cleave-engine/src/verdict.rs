@@ -1,0 +1,164 @@
+//! What a comparison found, as it is told: wishes of the user, and the report.
+
+use crate::status::timestamp;
+use cleave_api::{Difference, DifferenceKind, TableVerdict, ValuePair, VerificationState, VerifyReport};
+use cleave_model::QualifiedName;
+use cleave_verify::{Found, RowKey, TableOutcome, Values, VerifyOutcome, VerifyTable};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+/// Is told every difference as soon as it is proven.
+pub type FoundDifference = Arc<dyn Fn(&Difference) + Send + Sync>;
+
+/// What may be asked of a comparison.
+#[derive(Clone, Default)]
+pub struct VerifyOptions {
+    /// For lists that are longer than what the report keeps. Not called where another engine executes the verb.
+    pub found: Option<FoundDifference>,
+    /// True if the values of rows that differ are to be shown. They are in no journal, so another engine that executes
+    /// the verb does not tell them.
+    pub show_values: bool,
+    /// Tables compared at a time; without, as the limits say.
+    pub jobs: Option<usize>,
+}
+
+impl PartialEq for VerifyOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let found = match (&self.found, &other.found) {
+            (Some(here), Some(there)) => Arc::ptr_eq(here, there),
+            (here, there) => here.is_none() && there.is_none(),
+        };
+        found && (self.show_values, self.jobs) == (other.show_values, other.jobs)
+    }
+}
+
+impl fmt::Debug for VerifyOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyOptions")
+            .field("show_values", &self.show_values)
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How it is known that the follower has caught up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alignment {
+    /// A running stream says so.
+    Stream,
+    /// Nothing does: it was given some time.
+    Time,
+}
+
+/// The names of the key columns by table.
+#[derive(Clone, Debug)]
+pub(crate) struct Listing(Arc<BTreeMap<QualifiedName, Vec<String>>>);
+
+impl Listing {
+    pub(crate) fn new(tables: &[VerifyTable]) -> Self {
+        let names = |table: &VerifyTable| -> Vec<String> {
+            let key = table.key.iter().flatten().filter_map(|at| table.columns.get(*at));
+            key.map(|(on_home, _)| on_home.as_str().to_owned()).collect()
+        };
+        Self(Arc::new(tables.iter().map(|table| (table.home_name.clone(), names(table))).collect()))
+    }
+
+    /// What the comparison calls, if somebody wants to hear every difference.
+    pub(crate) fn found(&self, options: &VerifyOptions) -> Option<Found> {
+        let (listing, found) = (self.clone(), options.found.clone()?);
+        Some(Arc::new(move |table, difference| found(&listing.difference(table, difference))))
+    }
+
+    pub(crate) fn report(
+        &self,
+        title: &str,
+        outcome: &VerifyOutcome,
+        alignment: Alignment,
+        elapsed: Duration,
+    ) -> VerifyReport {
+        let tables = outcome.tables.iter().map(|table| TableVerdict {
+            table: table.table.to_string(),
+            rows: table.rows,
+            rechecked: table.rechecked,
+            unproven: table.unproven,
+            differences: table.differing(),
+        });
+        let proven = outcome.tables.iter().flat_map(|table| {
+            table.differences.iter().map(|difference| self.difference(&table.table, difference))
+        });
+        let unproven = outcome.tables.iter().flat_map(|table| self.unproven(table));
+        VerifyReport {
+            service: title.to_owned(),
+            state: state(outcome),
+            aligned: alignment == Alignment::Stream,
+            at: timestamp(SystemTime::now()),
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            rows: outcome.rows(),
+            repaired: None,
+            tables: tables.collect(),
+            differences: proven.chain(unproven).collect(),
+        }
+    }
+
+    fn difference(&self, table: &QualifiedName, difference: &cleave_verify::Difference) -> Difference {
+        Difference {
+            table: table.to_string(),
+            key: self.key(table, &difference.row),
+            kind: match difference.kind {
+                cleave_verify::DifferenceKind::Missing => DifferenceKind::Missing,
+                cleave_verify::DifferenceKind::Extra => DifferenceKind::Extra,
+                cleave_verify::DifferenceKind::Different { .. } => DifferenceKind::Changed,
+            },
+            columns: match &difference.kind {
+                cleave_verify::DifferenceKind::Different { columns } => {
+                    columns.iter().map(ToString::to_string).collect()
+                }
+                _ => Vec::new(),
+            },
+            values: values(&difference.values),
+        }
+    }
+
+    fn unproven(&self, outcome: &TableOutcome) -> Vec<Difference> {
+        let rows = outcome.unproven_rows.iter().map(|row| Difference {
+            table: outcome.table.to_string(),
+            key: self.key(&outcome.table, row),
+            kind: DifferenceKind::Unproven,
+            columns: Vec::new(),
+            values: Vec::new(),
+        });
+        rows.collect()
+    }
+
+    fn key(&self, table: &QualifiedName, row: &RowKey) -> Vec<(String, String)> {
+        match row {
+            RowKey::Key(values) => {
+                self.0.get(table).into_iter().flatten().cloned().zip(values.iter().cloned()).collect()
+            }
+            keyless @ RowKey::Keyless { .. } => vec![("row".to_owned(), keyless.to_string())],
+        }
+    }
+}
+
+fn values(values: &Values) -> Vec<ValuePair> {
+    let pairs = values.0.iter().map(|value| ValuePair {
+        column: value.column.to_string(),
+        home: value.home.clone(),
+        other: value.follower.clone(),
+    });
+    pairs.collect()
+}
+
+fn state(outcome: &VerifyOutcome) -> VerificationState {
+    if outcome.differing() > 0 {
+        VerificationState::Different
+    } else if outcome.unproven() > 0 {
+        VerificationState::Unproven
+    } else {
+        VerificationState::Clean
+    }
+}

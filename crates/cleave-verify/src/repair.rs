@@ -1,0 +1,180 @@
+//! Gives the follower the home's rows where it has others. The only part that writes, through a session and in a
+//! transaction of the caller's, who sees to it that the follower stands still meanwhile. docs/design/verify.md argues why
+//! nothing newer is overwritten.
+
+use crate::{
+    Settle, Side, VerifyError, VerifyTable,
+    connection::{Connection, Parameter},
+    judge::Reading,
+    pair::Pair,
+    recheck::{Readings, read_rows},
+    suspects::{Identity, columns},
+    writers::writers,
+};
+use cleave_pg::{During, Endpoint, Session};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How long transactions that were writing when the follower stopped may take to end.
+const WRITERS_LIMIT: Duration = Duration::from_secs(5);
+const WRITERS_PAUSE: Duration = Duration::from_millis(20);
+
+/// A table whose rows are repaired.
+pub struct Repair {
+    home: Connection,
+    follower: Connection,
+    pair: Pair,
+}
+
+/// Rows as they were before the follower had caught up.
+pub struct Before {
+    follower: Readings,
+    home: Readings,
+    rows: BTreeSet<Identity>,
+    /// The home's reading shows all that the follower's does, which may be ahead of it.
+    shows_all: bool,
+}
+
+/// What a repair did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Rows that the follower has from the home now.
+    pub written: u64,
+    /// Rows that it had and the home has not.
+    pub removed: u64,
+    /// Rows that changed meanwhile, or were equal by then: for the next comparison to decide.
+    pub skipped: u64,
+}
+
+impl Repair {
+    /// For one table; none if its rows have no key by which they could be found.
+    ///
+    /// # Errors
+    /// As [`crate::verify`].
+    pub async fn open(
+        home: &Endpoint,
+        follower: &Endpoint,
+        table: &VerifyTable,
+    ) -> Result<Option<Self>, VerifyError> {
+        let (home, follower) =
+            tokio::try_join!(Connection::open(Side::Home, home), Connection::open(Side::Follower, follower))?;
+        let pair = Pair::read(&home, &follower, table).await?;
+        Ok(pair.keyed.then_some(Self { home, follower, pair }))
+    }
+
+    /// Reads rows, named by the texts of their keys, and waits until the follower has caught up with that. Call it while
+    /// the stream runs, and stop the stream afterwards.
+    ///
+    /// # Errors
+    /// As [`crate::verify`].
+    pub async fn before(&self, rows: &[Vec<String>], settle: &Settle) -> Result<Before, VerifyError> {
+        let rows: BTreeSet<Identity> = rows.iter().cloned().collect();
+        // In this order: what the follower has, and who wrote it, is known before the home is asked.
+        let follower = read_rows(&self.follower, &self.pair.follower, rows.iter()).await?;
+        let shows_all = self.writers_ended().await?;
+        let home = read_rows(&self.home, &self.pair.home, rows.iter()).await?;
+        settle().await?;
+        Ok(Before { follower, home, rows, shows_all })
+    }
+
+    /// Repairs the rows that have not changed since, in the open transaction of `writer` and up to its end, for the caller
+    /// to commit. The stream must stand still, stopped after [`Repair::before`].
+    ///
+    /// # Errors
+    /// [`VerifyError::RepairRefused`] if the follower refuses a row, and as [`crate::verify`].
+    pub async fn write(&self, writer: &Session, before: &Before) -> Result<Repaired, VerifyError> {
+        let mut repaired = Repaired { skipped: before.rows.len() as u64, ..Repaired::default() };
+        if !before.shows_all || !self.writers_ended().await? {
+            return Ok(repaired);
+        }
+        let name = &self.pair.home.name;
+        self.home.run(name, "begin isolation level repeatable read, read only").await?;
+        let home = read_rows(&self.home, &self.pair.home, before.rows.iter()).await?;
+        let follower = read_rows(&self.follower, &self.pair.follower, before.rows.iter()).await?;
+        let stood_still = |row: &&Identity| {
+            before.home.get(*row) == home.get(*row)
+                && before.follower.get(*row) == follower.get(*row)
+                && content(home.get(*row)) != content(follower.get(*row))
+        };
+        let rows: Vec<&Identity> = before.rows.iter().filter(stood_still).collect();
+        let (wanted, gone): (Vec<&Identity>, Vec<&Identity>) =
+            rows.iter().partition(|row| home.contains_key(**row));
+        let contents = self.contents(&wanted).await?;
+        self.home.run(name, "commit").await?;
+        if contents.len() != wanted.len() {
+            return Err(self.home.unexpected(name, "a row is gone from its own snapshot"));
+        }
+        self.delete(writer, &rows).await?;
+        self.insert(writer, &contents).await?;
+        repaired.written = wanted.len() as u64;
+        repaired.removed = gone.len() as u64;
+        repaired.skipped -= rows.len() as u64;
+        Ok(repaired)
+    }
+
+    /// True once all transactions that write to the table now have ended.
+    async fn writers_ended(&self) -> Result<bool, VerifyError> {
+        let name = &self.pair.home.name;
+        let writing = writers(&self.home, name).await?;
+        let mut waited = Duration::ZERO;
+        while !writing.is_empty() && !writers(&self.home, name).await?.is_disjoint(&writing) {
+            if waited >= WRITERS_LIMIT {
+                return Ok(false);
+            }
+            sleep(WRITERS_PAUSE).await;
+            waited += WRITERS_PAUSE;
+        }
+        Ok(true)
+    }
+
+    /// The rows' values on the home, every column as text.
+    async fn contents(&self, rows: &[&Identity]) -> Result<Vec<Vec<Option<String>>>, VerifyError> {
+        let half = &self.pair.home;
+        let mut contents = BTreeMap::new();
+        let keys = columns(rows.iter().copied(), half.statements.identity_columns);
+        let parameters: Vec<Parameter<'_>> = keys.iter().map(|column| column as Parameter<'_>).collect();
+        for row in self.home.rows(&half.name, &half.statements.contents, &parameters).await? {
+            let identity: Identity = self.home.value(&half.name, &row, 0)?;
+            contents.insert(identity, self.home.value(&half.name, &row, 1)?);
+        }
+        Ok(contents.into_values().collect())
+    }
+
+    async fn delete(&self, writer: &Session, rows: &[&Identity]) -> Result<(), VerifyError> {
+        let half = &self.pair.follower;
+        let keys = columns(rows.iter().copied(), half.statements.identity_columns);
+        let parameters: Vec<Parameter<'_>> = keys.iter().map(|column| column as Parameter<'_>).collect();
+        let done = writer.execute(&half.statements.delete, &parameters).await;
+        done.map(drop_count).during("removing rows that differ").map_err(|source| self.refused(source))
+    }
+
+    async fn insert(&self, writer: &Session, contents: &[Vec<Option<String>>]) -> Result<(), VerifyError> {
+        if contents.is_empty() {
+            return Ok(());
+        }
+        let half = &self.pair.follower;
+        let column = |at: usize| -> Vec<Option<&str>> {
+            contents.iter().map(|row| row.get(at).and_then(Option::as_deref)).collect()
+        };
+        let values: Vec<Vec<Option<&str>>> = (0..self.pair.columns.len()).map(column).collect();
+        let parameters: Vec<Parameter<'_>> = values.iter().map(|column| column as Parameter<'_>).collect();
+        let done = writer.execute(&half.statements.insert, &parameters).await;
+        done.map(drop_count).during("writing rows of the home").map_err(|source| self.refused(source))
+    }
+
+    fn refused(&self, source: cleave_pg::PgError) -> VerifyError {
+        if source.is_connection_lost() {
+            return VerifyError::Connection { side: Side::Follower, source: Box::new(source) };
+        }
+        VerifyError::RepairRefused { table: self.pair.follower.name.clone(), source: Box::new(source) }
+    }
+}
+
+fn content(reading: Option<&Reading>) -> Option<&[i64]> {
+    reading.map(|reading| reading.content.as_slice())
+}
+
+fn drop_count(_rows: u64) {}
