@@ -8,7 +8,6 @@ use crate::{
 use cleave_pg::{During, Endpoint};
 use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
-use std::time::Duration;
 
 #[tokio::test]
 async fn every_way_to_ask_for_a_password_is_answered_by_both_kinds_of_connection() {
