@@ -3,6 +3,7 @@
 use crate::commands::Command;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Takes a PostgreSQL monolith's database apart into databases that services own, live, verified and reversibly
 #[derive(Debug, Parser)]
@@ -81,6 +82,23 @@ pub enum Color {
     Always,
     /// Never
     Never,
+}
+
+/// The flags of `cutover` and `rollback`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct SwitchManner {
+    #[expect(missing_docs, reason = "its own flag says it")]
+    #[command(flatten)]
+    pub rehearsal: Rehearsal,
+
+    /// End sessions that keep the switch from its locks once both have lasted this long, such as `5s`. Their transactions
+    /// are rolled back, and their applications are told; without this nobody is ended
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub terminate_blockers_after: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    cleave_config::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// The flag of every verb that changes something.

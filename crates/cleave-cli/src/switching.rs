@@ -1,5 +1,6 @@
 //! `cutover` and `rollback`: gates first, then a yes, then the switch.
 
+use crate::cli::SwitchManner;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::next;
@@ -16,10 +17,12 @@ use cleave_model::{ServiceName, format_duration_ms};
 pub async fn run(
     direction: SwitchDirection,
     service: Option<&str>,
-    dry_run: bool,
+    manner: SwitchManner,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let work = Work::begin(context)?;
+    let dry_run = manner.rehearsal.dry_run;
+    let mut work = Work::begin(context)?;
+    work.wish(|wishes| wishes.terminate_blockers_after = manner.terminate_blockers_after);
     let service = work.service(service)?;
     let name = &service.name;
     // Nobody is asked for a yes to what a gate refuses.

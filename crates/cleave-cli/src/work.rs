@@ -7,7 +7,7 @@ use crate::load::Loaded;
 use crate::next;
 use cleave_api::{Event, ExitCode, NextStep, Problem, ServiceStatus};
 use cleave_config::Service;
-use cleave_engine::{Answer, EngineError, Events, Topology, Verb};
+use cleave_engine::{Answer, EngineError, Events, Topology, Verb, Wishes};
 use cleave_model::ServiceName;
 use cleave_stream::{Cancelled, cancellation};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +27,13 @@ pub struct Work {
 }
 
 impl Work {
+    /// Adds what is said beside the verb.
+    pub fn wish(&mut self, wish: impl FnOnce(&mut Wishes)) {
+        let mut wishes = self.topology.wishes().clone();
+        wish(&mut wishes);
+        self.topology = self.topology.clone().wishing(wishes);
+    }
+
     /// Reads the configuration and listens for Ctrl-C.
     ///
     /// # Errors
@@ -34,7 +41,7 @@ impl Work {
     pub fn begin(context: &Context) -> Result<Self, Failure> {
         let loaded = context.load()?;
         let topology = Topology::new(loaded.config.clone(), &loaded.text, &loaded.folder)
-            .because(context.globals.reason.as_deref());
+            .wishing(Wishes { reason: context.globals.reason.clone(), ..Wishes::default() });
         let output = context.output.clone();
         let done = Arc::new(Mutex::new(Vec::new()));
         let summaries = Arc::clone(&done);

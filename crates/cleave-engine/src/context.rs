@@ -7,7 +7,7 @@ use cleave_model::{Direction, ServiceName, labels};
 use cleave_plan::MovePlan;
 use cleave_stream::Cancelled;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use tokio_postgres::GenericClient;
 
 /// A move, its two sides and the leases on them. M is the source of the move, N its target.
@@ -22,6 +22,8 @@ pub(crate) struct MoveContext {
     pub(crate) m_lease: Lease,
     pub(crate) n_lease: Lease,
     pub(crate) limits: Limits,
+    /// A switch ends sessions that keep it from its locks for so long.
+    pub(crate) terminate_blockers_after: Option<Duration>,
     pub(crate) hooks: Hooks,
     /// Where hooks run.
     pub(crate) folder: PathBuf,

@@ -4,7 +4,8 @@
 //! verb at a time; services do not wait for each other.
 
 use crate::{
-    EngineError, Events, Topology, VerifyOptions, lease::Leases, operations, runner::Runner, verbs::Until,
+    EngineError, Events, Topology, VerifyOptions, Wishes, lease::Leases, operations, runner::Runner,
+    verbs::Until,
 };
 use cleave_api::{CutoverReport, ExitCode, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
@@ -119,9 +120,9 @@ impl Engine {
         };
         let mut lost = self.leases.lost();
         let mut runner = runner.lock().await;
-        let (name, reason) = (operations::name_of(&verb), self.topology.reason());
+        let (name, wishes) = (operations::name_of(&verb), self.topology.wishes().clone());
         tokio::select! {
-            answer = run_verb_because(&mut runner, verb, name, reason) => answer,
+            answer = run_verb_wishing(&mut runner, verb, name, wishes) => answer,
             Ok(_) = lost.wait_for(Option::is_some) => Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 })),
         }
     }
@@ -254,15 +255,18 @@ impl Engine {
     }
 }
 
-/// Runs a verb and writes down why, if the operator said so.
-pub(crate) async fn run_verb_because(
+/// Runs a verb as its operator wishes, and writes down why, if the operator said so.
+pub(crate) async fn run_verb_wishing(
     runner: &mut Runner,
     verb: Verb,
     name: &str,
-    reason: Option<&str>,
+    wishes: Wishes,
 ) -> Result<Answer, EngineError> {
-    let answer = Box::pin(run_verb(runner, verb)).await?;
-    if let Some(reason) = reason {
+    runner.wishes = wishes;
+    let answer = Box::pin(run_verb(runner, verb)).await;
+    let wishes = std::mem::take(&mut runner.wishes);
+    let answer = answer?;
+    if let Some(reason) = wishes.reason {
         runner.note(name, &serde_json::json!({ "reason": reason })).await?;
     }
     Ok(answer)

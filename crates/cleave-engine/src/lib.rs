@@ -26,6 +26,7 @@ mod switch;
 mod topology;
 mod verbs;
 mod verdict;
+mod wishes;
 
 pub use comparison::{Comparison, compare};
 pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
@@ -38,6 +39,7 @@ pub use status::{history, status};
 pub use topology::{Site, Topology};
 pub use verbs::Until;
 pub use verdict::{FoundDifference, VerifyOptions};
+pub use wishes::Wishes;
 
 use cleave_api::{CutoverOutcome, ExitCode, VerificationState};
 

@@ -1,8 +1,8 @@
 //! Verbs that cross processes: through `cleave.operation` on the source of the move.
 
 use crate::{
-    EngineError, Events, Topology,
-    engine::{Answer, Verb, run_verb_because},
+    EngineError, Events, Topology, Wishes,
+    engine::{Answer, Verb, run_verb_wishing},
     planning,
     runner::Runner,
 };
@@ -37,10 +37,7 @@ async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
     runner.idle = Some(session);
     let Some(asked) = asked else { return Ok(()) };
     let result = match parse(&asked) {
-        Ok(verb) => {
-            let reason = asked.arguments.get("reason").and_then(Value::as_str);
-            run_verb_because(runner, verb, &asked.verb, reason).await
-        }
+        Ok(verb) => run_verb_wishing(runner, verb, &asked.verb, Wishes::read(&asked.arguments)).await,
         Err(error) => Err(error),
     };
     let value = result.as_ref().map_or_else(failed, answered);
@@ -150,8 +147,8 @@ pub(crate) async fn delegate(
     let Some(label) = holder(&session).await? else { return Ok(None) };
     events.note(Some(service), format!("{label} runs the service and executes the command"));
     let (name, mut arguments) = described(verb);
-    if let (Some(reason), Some(arguments)) = (topology.reason(), arguments.as_object_mut()) {
-        arguments.insert("reason".to_owned(), Value::from(reason));
+    if let Some(arguments) = arguments.as_object_mut() {
+        topology.wishes().write(arguments);
     }
     let by = format!("pid {}", std::process::id());
     let id = request_operation(&*session, service, name, &arguments, &by).await?;

@@ -1,7 +1,7 @@
 //! One service under this engine: its open move, its streams, and what an earlier run has left.
 
 use crate::{
-    EngineError, Events, Site, Topology,
+    EngineError, Events, Site, Topology, Wishes,
     context::{MoveContext, stored_plan},
     lease::Leases,
     planning,
@@ -20,6 +20,8 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(5);
 /// Runs the verbs of one service. Holds the leases of both sides through the engine that made it.
 pub(crate) struct Runner {
     pub(crate) topology: Topology,
+    /// What the operator of the verb that is executed says.
+    pub(crate) wishes: Wishes,
     pub(crate) service: ServiceName,
     pub(crate) m: Site,
     pub(crate) n: Site,
@@ -56,6 +58,7 @@ impl Runner {
             m_lease: leases.take(&m).await?,
             n_lease: leases.take(&n).await?,
             topology: topology.clone(),
+            wishes: Wishes::default(),
             service: service.clone(),
             m,
             n,
@@ -112,6 +115,8 @@ impl Runner {
 
     /// Everything the steps of a move need.
     pub(crate) fn context(&self, row: &MoveRow) -> Result<MoveContext, EngineError> {
+        let mut limits = self.topology.config().limits.clone();
+        limits.copy_bytes_per_second = self.wishes.copy_bytes_per_second.or(limits.copy_bytes_per_second);
         Ok(MoveContext {
             service: self.service.clone(),
             incarnation: row.id,
@@ -120,7 +125,8 @@ impl Runner {
             n: self.n.clone(),
             m_lease: self.m_lease.clone(),
             n_lease: self.n_lease.clone(),
-            limits: self.topology.config().limits.clone(),
+            limits,
+            terminate_blockers_after: self.wishes.terminate_blockers_after,
             hooks: self.topology.config().hooks.clone(),
             folder: self.topology.folder().to_owned(),
             events: self.events.clone(),

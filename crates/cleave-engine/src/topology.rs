@@ -1,6 +1,6 @@
 //! The databases of cleave.toml as places that can be connected to.
 
-use crate::EngineError;
+use crate::{EngineError, Wishes};
 use cleave_config::{Config, Database, UrlSource};
 use cleave_model::DatabaseName;
 use cleave_pg::{Endpoint, Session};
@@ -44,35 +44,30 @@ pub struct Topology {
     config: Arc<Config>,
     text: Arc<str>,
     folder: PathBuf,
-    reason: Option<Arc<str>>,
+    wishes: Wishes,
 }
 
 impl Topology {
     /// `text` is what the config was read from, for lines in messages; `folder` is where relative `file:` paths and
     /// commands start: the folder of cleave.toml.
     pub fn new(config: Config, text: &str, folder: &Path) -> Self {
-        Self { config: Arc::new(config), text: text.into(), folder: folder.to_owned(), reason: None }
-    }
-
-    /// Says why the operator does what is done through this topology; verbs write it into the journal.
-    #[must_use]
-    pub fn because(mut self, reason: Option<&str>) -> Self {
-        self.reason = reason.map(Into::into);
-        self
-    }
-
-    /// Limits what the workers of a copy read per second, whatever cleave.toml says.
-    #[must_use]
-    pub fn with_copy_rate(mut self, bytes_per_second: Option<u64>) -> Self {
-        if bytes_per_second.is_some() {
-            Arc::make_mut(&mut self.config).limits.copy_bytes_per_second = bytes_per_second;
+        Self {
+            config: Arc::new(config),
+            text: text.into(),
+            folder: folder.to_owned(),
+            wishes: Wishes::default(),
         }
-        self
     }
 
-    /// Why, if the operator said so.
-    pub fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
+    /// What the operator says beside the verbs that are given through this topology.
+    #[must_use]
+    pub fn wishing(self, wishes: Wishes) -> Self {
+        Self { wishes, ..self }
+    }
+
+    /// What the operator says.
+    pub fn wishes(&self) -> &Wishes {
+        &self.wishes
     }
 
     /// The text of cleave.toml.

@@ -29,7 +29,7 @@ pub struct ApplyArgs {
     pub until: Option<Until>,
 
     /// Read at most so much per second while tables are copied, all workers together, such as `50MB`. It goes before
-    /// `limits.copy_rate`; an engine that runs already keeps to its own
+    /// `limits.copy_rate`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_rate: Option<u64>,
 
@@ -48,7 +48,7 @@ pub enum Until {
 /// Runs the verb.
 pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Failure> {
     let mut work = Work::begin(context)?;
-    work.topology = work.topology.with_copy_rate(arguments.max_rate);
+    work.wish(|wishes| wishes.copy_bytes_per_second = arguments.max_rate);
     let (service, saved) = chosen(&work, arguments.target.as_deref())?;
     if arguments.rehearsal.dry_run {
         return rehearse(&work, &service, saved, context).await;

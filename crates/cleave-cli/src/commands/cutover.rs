@@ -1,6 +1,6 @@
 //! `cleave cutover`: the switch to the new home.
 
-use crate::cli::Rehearsal;
+use crate::cli::SwitchManner;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::switching;
@@ -17,13 +17,13 @@ pub struct CutoverArgs {
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
 
-    #[expect(missing_docs, reason = "its own flag says it")]
+    #[expect(missing_docs, reason = "its own flags say it")]
     #[command(flatten)]
-    pub rehearsal: Rehearsal,
+    pub manner: SwitchManner,
 }
 
 /// Runs the verb.
 pub async fn run(arguments: CutoverArgs, context: &Context) -> Result<ExitCode, Failure> {
     let service = arguments.service.as_deref();
-    switching::run(SwitchDirection::Cutover, service, arguments.rehearsal.dry_run, context).await
+    switching::run(SwitchDirection::Cutover, service, arguments.manner, context).await
 }

@@ -73,10 +73,15 @@ impl Switch<'_> {
                 "begin; set local lock_timeout = '3s'; lock table only {} in share update exclusive mode; commit",
                 name.qualified().quoted()
             );
-            if let Err(error) = sql(&session, &statements).await {
+            let began = Instant::now();
+            while let Err(error) = sql(&session, &statements).await {
                 sql(&session, "rollback").await?;
                 if error.sqlstate() != Some("55P03") {
                     return Err(error);
+                }
+                // Each try waits 3 s, so this is no busy loop.
+                if self.waits_for_blockers(began.elapsed()) || self.end_blockers(began.elapsed()).await > 0 {
+                    continue;
                 }
                 let holders = locks::describe_holders(&session, &[name.qualified()]).await;
                 let message = format!("{} is locked and does not become free: {holders}", name.qualified());
@@ -136,6 +141,7 @@ impl Switch<'_> {
     /// Begins T (and TN) and takes the locks: from here writers wait.
     pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
         self.attempts += 1;
+        self.ladder_began.get_or_insert_with(Instant::now);
         // The ladder may be long; before the next rung there is nothing to lose.
         self.move_.check_cancelled()?;
         let t = self.begin(&self.move_.m, "switch T").await?;

@@ -2,9 +2,11 @@
 
 use super::run::Switch;
 use crate::{EngineError, Site};
+use cleave_journal::EntryEvent;
 use cleave_model::{Oid, QualifiedName};
 use cleave_pg::{During, Session, locks::Blocker};
-use cleave_plan::cutover::Round;
+use cleave_plan::cutover::{Round, Step};
+use serde_json::json;
 use std::time::Duration;
 
 /// How long a session that was told to end may take.
@@ -72,6 +74,37 @@ impl Switch<'_> {
         if parts.is_empty() { "nobody any more".to_owned() } else { parts.join("; ") }
     }
 
+    /// Ends client sessions that keep the switch from its locks, if the operator wishes so and both the waiting and their
+    /// transactions are old enough. Returns how many were told to end; each is told and journaled.
+    pub(super) async fn end_blockers(&self, waited: Duration) -> usize {
+        let Some(after) = self.move_.terminate_blockers_after.filter(|after| waited >= *after) else {
+            return 0;
+        };
+        let mut ended = 0;
+        for (session, site, tables) in self.wanted() {
+            for blocker in holders(session, &tables).await.unwrap_or_default() {
+                let Some(pid) = blocker.pid else { continue };
+                let told = match terminate_client(session, pid, after).await {
+                    Ok(false) => continue,
+                    Ok(true) => {
+                        ended += 1;
+                        "ended a session that kept the switch from its locks"
+                    }
+                    Err(_) => "a session that keeps the switch from its locks cannot be ended by this role",
+                };
+                let message = format!("{told}: in {} {}", site.name, holder(&blocker));
+                self.entry(Step::Fence, EntryEvent::Note, json!({ "blocker": message })).await;
+                self.move_.events.note(Some(&self.move_.service), message);
+            }
+        }
+        ended
+    }
+
+    /// True while blockers are not old enough to be ended, but will be.
+    pub(super) fn waits_for_blockers(&self, waited: Duration) -> bool {
+        self.move_.terminate_blockers_after.is_some_and(|after| waited < after)
+    }
+
     /// What the locks are asked for, by side.
     fn wanted(&self) -> Vec<(&Session, &Site, Vec<QualifiedName>)> {
         let plan = &self.move_.plan;
@@ -106,6 +139,20 @@ pub(super) async fn terminate_transaction(session: &Session, xid: &str, pid: i32
         .await
         .during("ending the switch's transaction")?;
     Ok(())
+}
+
+/// Ends an application's session, if it still is in a transaction that is as old as `after`.
+async fn terminate_client(session: &Session, pid: i32, after: Duration) -> Result<bool, EngineError> {
+    let ended = session
+        .query(
+            "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
+             where pid = $1 and backend_type = 'client backend' and coalesce(application_name, '') not like 'cleave %'
+               and pg_catalog.clock_timestamp() - xact_start >= $2 * interval '1 s'",
+            &[&pid, &after.as_secs_f64()],
+        )
+        .await
+        .during("ending a session that keeps the switch from its locks")?;
+    Ok(!ended.is_empty())
 }
 
 /// Ends a session of ours by pid and waits until it is gone.

@@ -49,6 +49,8 @@ pub(crate) struct Switch<'a> {
     /// T, and TN in a rollback.
     pub(super) held: Option<Held>,
     pub(super) marker: String,
+    /// When the first attempt at the locks began.
+    pub(super) ladder_began: Option<Instant>,
     /// Attempts at the fence so far: every second one takes the locks the other way round.
     pub(super) attempts: u32,
     pub(super) pause_began: Option<Instant>,
@@ -82,6 +84,7 @@ impl<'a> Switch<'a> {
             fingerprint,
             held: None,
             marker: String::new(),
+            ladder_began: None,
             attempts: 0,
             pause_began: None,
             pause_ms: 0,
@@ -133,6 +136,8 @@ impl<'a> Switch<'a> {
                 Effect::Undo(step) => self.take_back(step).await?,
                 Effect::Wait { ms } => {
                     self.tell_of_wait(ms).await;
+                    let ladder_is = self.ladder_began.map_or(Duration::ZERO, |began| began.elapsed());
+                    self.end_blockers(ladder_is).await;
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_millis(ms)) => {}
                         () = self.move_.cancelled.cancelled() => {}

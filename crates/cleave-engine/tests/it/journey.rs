@@ -2,7 +2,7 @@
 
 use crate::cinema::{Cinema, number, text};
 use cleave_api::{CutoverOutcome, CutoverReport, VerificationState};
-use cleave_engine::{Answer, Verb};
+use cleave_engine::{Answer, Verb, Wishes};
 use cleave_sandbox::Version;
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ async fn three_rounds_under_load_lose_nothing_and_refuse_nobody() {
 async fn why_an_operator_did_something_stands_in_the_history() {
     let cinema = Cinema::new(Version::V16, Version::V16, "forward").await;
     cinema.apply().await.unwrap();
-    let topology = cinema.topology().because(Some("ticket 7"));
+    let topology = cinema.topology().wishing(Wishes { reason: Some("ticket 7".into()), ..Wishes::default() });
     let (_canceller, cancelled) = crate::cinema::quiet();
     let (films, events) = (cinema.films(), cleave_engine::Events::silent());
     cleave_engine::execute(&topology, &films, Verb::Cancel, &events, &cancelled).await.unwrap();

@@ -3,7 +3,7 @@
 use super::servers::verified;
 use super::stage::{House, LIMIT, Stage, aborted, on, switched};
 use cleave_api::Event;
-use cleave_engine::{EngineError, Events, Verb};
+use cleave_engine::{EngineError, Events, Verb, Wishes};
 use cleave_failpoint::{Action, set_here};
 use cleave_stream::cancellation;
 use std::time::Duration;
@@ -92,6 +92,53 @@ async fn a_new_home_without_room_for_the_sessions_of_the_old_one_is_refused() {
     assert_eq!(stage.home().await, "monolith");
     stage.on_n(&limit.replace("LIMIT", "-1")).await;
     switched(stage.cutover().await);
+}
+
+/// A cutover whose operator wishes blockers to be ended after a second: what was told of it.
+async fn cutover_that_ends_blockers(
+    stage: &Stage,
+) -> (Result<cleave_engine::Answer, EngineError>, Vec<String>) {
+    let told: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::default();
+    let heard = std::sync::Arc::clone(&told);
+    let events = Events::new(move |event| {
+        if let Event::Note { message, .. } = event {
+            heard.lock().unwrap().push(message);
+        }
+    });
+    let (_canceller, cancelled) = cancellation();
+    let wishes = Wishes { terminate_blockers_after: Some(Duration::from_secs(1)), ..Wishes::default() };
+    let topology = stage.topology().wishing(wishes);
+    let verb = Verb::Cutover { dry_run: false };
+    let result = cleave_engine::execute(&topology, &stage.service(), verb, &events, &cancelled).await;
+    let told = told.lock().unwrap().clone();
+    (result, told)
+}
+
+#[tokio::test]
+async fn who_keeps_a_switch_from_its_locks_is_ended_where_the_operator_wishes_it() {
+    for (hint, sql) in [
+        ("ends_reader", "begin; select count(*) from film"),
+        ("ends_idle", "begin; update inventory set film_id = film_id where id = 1"),
+        ("ends_vacuum", "begin; lock table film in share update exclusive mode"),
+    ] {
+        let house = House::verified(hint).await;
+        let workload = house.stage.writers().await;
+        let blocker = on(&house.stage.m, &format!("set application_name = 'report'; {sql}")).await;
+        let (result, told) = cutover_that_ends_blockers(&house.stage).await;
+        switched(result);
+        let ended: Vec<&String> = told.iter().filter(|line| line.starts_with("ended a session")).collect();
+        assert_eq!(ended.len(), 1, "{hint}: {told:?}");
+        assert!(
+            ended[0].contains("in monolith pid ") && ended[0].contains("application \"report\""),
+            "{ended:?}"
+        );
+        assert!(blocker.batch_execute("commit").await.is_err(), "{hint}: the blocker lives");
+        let record = workload.stop().await.unwrap();
+        assert!(record.refused.is_empty(), "{hint}: {:?}", record.errors);
+        let journaled = "select count(*) = 1 from cleave.journal
+                         where service = 'SERVICE' and detail->>'blocker' like 'ended a session%'";
+        house.stage.until(&house.stage.m, journaled).await;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,61 @@
+//! What an operator says beside a verb. It goes with the verb to the engine that executes it, wherever that is.
+
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Wishes for one verb; none is the rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Why it is done; stands in the journal.
+    pub reason: Option<String>,
+    /// Sessions that keep a switch from its locks are ended once the ladder and their transaction are this old.
+    pub terminate_blockers_after: Option<Duration>,
+    /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
+    pub copy_bytes_per_second: Option<u64>,
+}
+
+const REASON: &str = "reason";
+const TERMINATE: &str = "terminate_blockers_after_ms";
+const COPY_RATE: &str = "copy_bytes_per_second";
+
+impl Wishes {
+    /// Adds them to a verb's arguments in `cleave.operation`.
+    pub(crate) fn write(&self, arguments: &mut Map<String, Value>) {
+        let ms = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let wishes = [
+            (REASON, self.reason.clone().map(Value::from)),
+            (TERMINATE, self.terminate_blockers_after.map(|after| ms(after).into())),
+            (COPY_RATE, self.copy_bytes_per_second.map(Value::from)),
+        ];
+        arguments.extend(wishes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    }
+
+    /// Reads what [`Self::write`] has written.
+    pub(crate) fn read(arguments: &Value) -> Self {
+        let number = |key| arguments.get(key).and_then(Value::as_u64);
+        Self {
+            reason: arguments.get(REASON).and_then(Value::as_str).map(str::to_owned),
+            terminate_blockers_after: number(TERMINATE).map(Duration::from_millis),
+            copy_bytes_per_second: number(COPY_RATE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wished_here_is_wished_where_the_verb_is_executed() {
+        let wishes = Wishes {
+            reason: Some("ticket 7".into()),
+            terminate_blockers_after: Some(Duration::from_secs(5)),
+            copy_bytes_per_second: Some(1 << 20),
+        };
+        for wishes in [wishes, Wishes::default()] {
+            let mut arguments = Map::new();
+            wishes.write(&mut arguments);
+            assert_eq!(Wishes::read(&Value::Object(arguments)), wishes);
+        }
+    }
+}
