@@ -20,6 +20,7 @@ mod exit;
 mod history;
 mod plan;
 mod problem;
+mod proof;
 mod status;
 mod verify;
 
@@ -36,6 +37,9 @@ pub use plan::{
     ChangeSide, Crossing, CrossingKind, LockUse, MissingRole, PlanReport, PlanStep, PlannedTable,
 };
 pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
+pub use proof::{
+    Proof, ProofCheck, ProofCopy, ProofDatabase, ProofHome, ProofJournal, ProofSwitch, ProofVerification,
+};
 pub use status::{
     CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,

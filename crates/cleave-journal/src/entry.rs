@@ -107,6 +107,39 @@ pub async fn entries(client: &impl GenericClient, service: &ServiceName) -> Resu
         .collect()
 }
 
+/// What a move's journal comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Entries.
+    pub entries: u64,
+    /// Number of the last one, 0 if there is none.
+    pub last_entry: i64,
+    /// SHA-256 over all of them in order, in hexadecimal digits. The same on every version.
+    pub hash: String,
+}
+
+/// Hashes the entries of a move, all or those up to one.
+pub async fn digest(
+    client: &impl GenericClient,
+    service: &ServiceName,
+    incarnation: i64,
+    up_to: Option<i64>,
+) -> Result<Digest, JournalError> {
+    let row = client
+        .query_one(
+            "select pg_catalog.count(*), coalesce(pg_catalog.max(id), 0),
+                    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(pg_catalog.string_agg(
+                        pg_catalog.concat_ws('|', id, (extract(epoch from at) * 1000000)::bigint, lease_epoch, step,
+                            event, detail), E'\\n' order by id), ''), 'UTF8')), 'hex')
+             from cleave.journal where service = $1 and move = $2 and id <= coalesce($3, id)",
+            &[&service.as_str(), &incarnation, &up_to],
+        )
+        .await
+        .during("hash the journal")?;
+    let entries: i64 = row.get(0);
+    Ok(Digest { entries: entries.unsigned_abs(), last_entry: row.get(1), hash: row.get(2) })
+}
+
 /// True if the last `begin`, `done` or `undone` of a step in this move is `done`.
 pub async fn step_is_done(
     client: &impl GenericClient,

@@ -19,7 +19,7 @@ mod work;
 pub use copied::{
     Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
 };
-pub use entry::{Entry, EntryEvent, append, entries, step_is_done};
+pub use entry::{Digest, Entry, EntryEvent, append, digest, entries, step_is_done};
 pub use error::JournalError;
 pub use lease::{LEASE_TTL, Lease, LeaseHolder};
 pub use moves::{MoveRow, MoveState, Verification, VerificationOutcome};

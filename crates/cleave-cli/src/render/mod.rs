@@ -12,6 +12,7 @@ mod explanation;
 mod history;
 mod narrator;
 mod plan;
+mod proof;
 mod status;
 mod style;
 mod table;

@@ -11,6 +11,7 @@ mod explain;
 mod interrupts;
 mod journey;
 mod kill_points;
+mod proof;
 mod reports;
 mod runner;
 mod second_operator;

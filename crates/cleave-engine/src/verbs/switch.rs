@@ -52,7 +52,7 @@ impl Runner {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
         }
         self.run_hooks(&move_, round, epoch.next(), Moment::BeforeSwitch).await?;
-        let begin = json!({ "epoch": epoch.next().0 });
+        let begin = json!({ "epoch": epoch.next().0, "by": self.who() });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
         let switch =
             Box::pin(Switch::new(&move_, &self.streams, round, (script, fingerprint), epoch.next())).await?;
@@ -148,6 +148,11 @@ impl Runner {
             })?;
         let fingerprint = cleave_pg::fingerprint(&observed.m_session, &script.fingerprint_oids).await?;
         Ok((script, fingerprint))
+    }
+
+    /// This engine, for people: the holder of its lease without what makes it unique.
+    fn who(&self) -> &str {
+        self.m_lease.holder.rsplit_once('/').map_or(self.m_lease.holder.as_str(), |(who, _)| who)
     }
 
     /// Outside the pause: leases and streams go on meanwhile.
