@@ -3,6 +3,7 @@
 
 mod data;
 mod ours;
+mod processor;
 mod rivals;
 
 use crate::RUNS;
@@ -43,57 +44,83 @@ impl Servers {
     }
 }
 
-/// Seconds of each way, and what our own process took for its part.
+/// What one way took.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    wall_s: f64,
+    /// Of everything that took part.
+    cpu_s: f64,
+}
+
+/// Costs of each way, and what our own process took for its part.
 pub(crate) async fn clone(_: &crate::arena::Arena) -> Result<Vec<Entry>, Failure> {
     let size = Size::from_environment()?;
     let servers = Servers::start().await?;
     let source = data::make(&servers.source, size).await?;
     say(&format!("clone: {} rows, {:.2} GB with indexes", size.rows(), source.gigabytes));
-    let unit: &'static str = Box::leak(format!("s for {:.2} GB", source.gigabytes).into_boxed_str());
     let rivals = rivals::all().await;
-    let mut ours: Vec<(f64, Usage)> = Vec::new();
-    let mut theirs: Vec<Vec<Result<f64, String>>> = vec![Vec::new(); rivals.len()];
+    let (mut ours, mut usages) = (Vec::new(), Vec::new());
+    let mut theirs: Vec<Vec<Result<Cost, String>>> = vec![Vec::new(); rivals.len()];
     for run in 1..=RUNS {
         let name = format!("clone_{run}");
         let target = servers.fresh_target(&name).await?;
-        let usage = Usage::begin()?;
+        let (usage, cpu_s) = (Usage::begin()?, processor::seconds(&servers)?);
         let took = ours::clone(&source, &target).await?;
-        ours.push((took.as_secs_f64(), usage.end()?));
-        say(&format!("clone, run {run}: Cleave {:.1} s", took.as_secs_f64()));
+        let cost = Cost { wall_s: took.as_secs_f64(), cpu_s: processor::seconds(&servers)? - cpu_s };
+        usages.push(usage.end()?);
+        tell(run, "Cleave", cost);
+        ours.push(cost);
         servers.target.drop_database(&name).await?;
-        for (rival, times) in rivals.iter().zip(&mut theirs) {
+        for (rival, costs) in rivals.iter().zip(&mut theirs) {
             let target = servers.fresh_target(&name).await?;
+            let cpu_s = processor::seconds(&servers)?;
             let took = rival.clone(&source, &target).await?;
-            if let Ok(seconds) = &took {
-                say(&format!("clone, run {run}: {} {seconds:.1} s", rival.name()));
+            let cpu_s = processor::seconds(&servers)? - cpu_s;
+            let cost = took.map(|wall_s| Cost { wall_s, cpu_s });
+            if let Ok(cost) = &cost {
+                tell(run, rival.name(), *cost);
             }
-            times.push(took);
+            costs.push(cost);
             servers.target.drop_database(&name).await?;
         }
     }
-    Ok(entries(unit, &ours, &rivals, theirs))
+    let mut entries = against(&source, &ours, &rivals, theirs);
+    let reason = "the rivals' work is done by several processes and the servers";
+    let unit = (Metric::Cost("cpu"), "s");
+    let values = usages.iter().map(|usage| usage.cpu_s).collect();
+    entries.push(Entry::alone("clone", "rival", unit, values, reason));
+    let values = usages.iter().map(|usage| usage.memory_mb).collect();
+    entries.push(Entry::alone("clone", "rival", (Metric::Cost("memory"), "MB"), values, reason));
+    Ok(entries)
 }
 
-fn entries(
-    unit: &'static str,
-    ours: &[(f64, Usage)],
+fn tell(run: usize, who: &str, cost: Cost) {
+    say(&format!("clone, run {run}: {who} {:.1} s, {:.1} s of processor time", cost.wall_s, cost.cpu_s));
+}
+
+fn against(
+    source: &data::Source,
+    ours: &[Cost],
     rivals: &[Rival],
-    theirs: Vec<Vec<Result<f64, String>>>,
+    theirs: Vec<Vec<Result<Cost, String>>>,
 ) -> Vec<Entry> {
-    let wall = (Metric::Cost("wall"), unit);
-    let seconds = || ours.iter().map(|(seconds, _)| *seconds);
-    let mut entries: Vec<Entry> = rivals
-        .iter()
-        .zip(theirs)
-        .map(|(rival, times)| match times.into_iter().collect::<Result<Vec<f64>, String>>() {
-            Ok(times) => Entry::new("clone", rival.name(), wall, &seconds().zip(times).collect::<Vec<_>>()),
-            Err(reason) => Entry::alone("clone", rival.name(), wall, seconds().collect(), &reason),
-        })
-        .collect();
-    let reason = "the rivals' work is done by several processes and the servers";
-    let cpu = ours.iter().map(|(_, usage)| usage.cpu_s).collect();
-    let memory = ours.iter().map(|(_, usage)| usage.memory_mb).collect();
-    entries.push(Entry::alone("clone", "rival", (Metric::Cost("cpu"), "s"), cpu, reason));
-    entries.push(Entry::alone("clone", "rival", (Metric::Cost("memory"), "MB"), memory, reason));
+    // A unit lives as long as the report, which is the program's last act.
+    let unit: &'static str = Box::leak(format!("s for {:.2} GB", source.gigabytes).into_boxed_str());
+    let mut entries = Vec::new();
+    for (rival, costs) in rivals.iter().zip(theirs) {
+        let costs: Result<Vec<Cost>, String> = costs.into_iter().collect();
+        let wall: fn(&Cost) -> f64 = |cost| cost.wall_s;
+        for (metric, of) in [("wall", wall), ("cpu of all", |cost| cost.cpu_s)] {
+            let metric = (Metric::Cost(metric), unit);
+            let own = ours.iter().map(of);
+            entries.push(match &costs {
+                Ok(costs) => {
+                    let runs: Vec<_> = own.zip(costs.iter().map(of)).collect();
+                    Entry::new("clone", rival.name(), metric, &runs)
+                }
+                Err(reason) => Entry::alone("clone", rival.name(), metric, own.collect(), reason),
+            });
+        }
+    }
     entries
 }
