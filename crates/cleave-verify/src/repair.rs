@@ -3,7 +3,7 @@
 //! nothing newer is overwritten.
 
 use crate::{
-    Settle, Side, VerifyError, VerifyTable,
+    Settle, Side, VerifyError, VerifyLimits, VerifyTable,
     connection::{Connection, Parameter},
     judge::Reading,
     pair::Pair,
@@ -61,7 +61,7 @@ impl Repair {
     ) -> Result<Option<Self>, VerifyError> {
         let (home, follower) =
             tokio::try_join!(Connection::open(Side::Home, home), Connection::open(Side::Follower, follower))?;
-        let pair = Pair::read(&home, &follower, table).await?;
+        let pair = Pair::read(&home, &follower, table, VerifyLimits::default()).await?;
         Ok(pair.keyed.then_some(Self { home, follower, pair }))
     }
 
