@@ -11,7 +11,7 @@ use cleave_config::TablePattern;
 use cleave_model::{QualifiedName, catalog::Catalog};
 use cleave_pg::Endpoint;
 use cleave_stream::Cancelled;
-use cleave_verify::{Settle, Side, VerifyError, VerifyLimits, VerifySpec, match_tables, verify};
+use cleave_verify::{Settle, Side, VerifyError, VerifySpec, match_tables, verify};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -54,9 +54,9 @@ pub async fn compare(
         home: source,
         follower: target,
         tables,
-        jobs: options.jobs.unwrap_or(JOBS).max(1),
+        jobs: options.jobs(JOBS),
         settle: settle(lag),
-        limits: VerifyLimits { values: options.show_values, ..VerifyLimits::default() },
+        limits: options.limits(JOBS),
         found: listing.found(options),
         cancel: Box::pin(async move { cancelled.cancelled().await }),
     };

@@ -1,7 +1,7 @@
 //! Verbs that cross processes: through `cleave.operation` on the source of the move.
 
 use crate::{
-    EngineError, Events, Topology, Wishes,
+    EngineError, Events, Topology, VerifyOptions, Wishes,
     engine::{Answer, Verb, run_verb_wishing},
     planning,
     runner::Runner,
@@ -96,7 +96,7 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
                 reason: error.to_string(),
             })?)
         }
-        "verify" => Verb::Verify,
+        "verify" => Verb::VerifyWith(verify_wishes(&asked.arguments)),
         "repair" => Verb::Repair { dry_run },
         "cutover" => Verb::Cutover { dry_run },
         "rollback" => Verb::Rollback { dry_run },
@@ -113,6 +113,15 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
     })
 }
 
+fn verify_wishes(arguments: &Value) -> VerifyOptions {
+    let number = |name: &str| arguments.get(name).and_then(Value::as_u64);
+    VerifyOptions {
+        jobs: number("jobs").and_then(|jobs| usize::try_from(jobs).ok()),
+        rows_per_second_max: number("rows_per_second_max"),
+        ..VerifyOptions::default()
+    }
+}
+
 /// The verb's name, on the command line and in the journal.
 pub(crate) fn name_of(verb: &Verb) -> &'static str {
     described(verb).0
@@ -121,8 +130,11 @@ pub(crate) fn name_of(verb: &Verb) -> &'static str {
 fn described(verb: &Verb) -> (&'static str, Value) {
     match verb {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
-        // Wishes are about what is shown here: the engine elsewhere tells what its report holds.
-        Verb::Verify | Verb::VerifyWith(_) => ("verify", json!({})),
+        Verb::Verify => ("verify", json!({})),
+        // The engine elsewhere tells what its report holds: values it has none, and nobody hears it find differences.
+        Verb::VerifyWith(wishes) => {
+            ("verify", json!({ "jobs": wishes.jobs, "rows_per_second_max": wishes.rows_per_second_max }))
+        }
         Verb::Repair { dry_run } => ("repair", json!({ "dry_run": dry_run })),
         Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
         Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),

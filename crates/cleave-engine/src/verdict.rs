@@ -3,7 +3,7 @@
 use crate::status::timestamp;
 use cleave_api::{Difference, DifferenceKind, TableVerdict, ValuePair, VerificationState, VerifyReport};
 use cleave_model::QualifiedName;
-use cleave_verify::{Found, RowKey, TableOutcome, Values, VerifyOutcome, VerifyTable};
+use cleave_verify::{Found, RowKey, TableOutcome, Values, VerifyLimits, VerifyOutcome, VerifyTable};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -24,6 +24,25 @@ pub struct VerifyOptions {
     pub show_values: bool,
     /// Tables compared at a time; without, as the limits say.
     pub jobs: Option<usize>,
+    /// Rows read per second, over all tables under way; without, as fast as the servers give them.
+    pub rows_per_second_max: Option<u64>,
+}
+
+impl VerifyOptions {
+    /// Tables compared at a time, where nothing else is said this many.
+    pub(crate) fn jobs(&self, usual: usize) -> usize {
+        self.jobs.unwrap_or(usual).max(1)
+    }
+
+    /// The limits of a comparison of so many tables at a time.
+    pub(crate) fn limits(&self, usual_jobs: usize) -> VerifyLimits {
+        let share = |rate: u64| (rate / self.jobs(usual_jobs) as u64).max(1);
+        VerifyLimits {
+            values: self.show_values,
+            rows_per_second_max: self.rows_per_second_max.map(share),
+            ..VerifyLimits::default()
+        }
+    }
 }
 
 impl PartialEq for VerifyOptions {
@@ -32,7 +51,8 @@ impl PartialEq for VerifyOptions {
             (Some(here), Some(there)) => Arc::ptr_eq(here, there),
             (here, there) => here.is_none() && there.is_none(),
         };
-        found && (self.show_values, self.jobs) == (other.show_values, other.jobs)
+        let rest = |one: &Self| (one.show_values, one.jobs, one.rows_per_second_max);
+        found && rest(self) == rest(other)
     }
 }
 
@@ -41,6 +61,7 @@ impl fmt::Debug for VerifyOptions {
         f.debug_struct("VerifyOptions")
             .field("show_values", &self.show_values)
             .field("jobs", &self.jobs)
+            .field("rows_per_second_max", &self.rows_per_second_max)
             .finish_non_exhaustive()
     }
 }

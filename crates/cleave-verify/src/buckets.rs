@@ -2,8 +2,9 @@
 
 use crate::{
     VerifyError,
-    connection::Connection,
+    connection::{Connection, Parameter},
     pair::{Half, Pair},
+    ranges::Range,
 };
 use cleave_model::QualifiedName;
 use futures_util::{StreamExt, pin_mut};
@@ -25,6 +26,8 @@ pub(crate) struct Scan {
     pub(crate) mask: i64,
     /// The buckets that differ.
     pub(crate) buckets: Vec<i32>,
+    /// What was read, if the table is read in ranges.
+    pub(crate) range: Option<Range>,
 }
 
 /// The rows of one bucket: their number and the sums of both hashes. Sums do not depend on the rows' order, and
@@ -37,31 +40,38 @@ struct Sums {
 }
 
 impl Scan {
-    /// For a table that nobody seems to write to. Where both sides have the same rows, which is then to be expected,
+    /// For a table that nobody seems to write to, or a range of a large one. Where both sides have the same rows, which is then to be expected,
     /// one sum over all of them shows it, without the cost of grouping. Else by buckets.
-    pub(crate) async fn of_quiet_table(
+    pub(crate) async fn of_quiet_rows(
         home: &Connection,
         follower: &Connection,
         pair: &Pair,
+        range: Option<Range>,
     ) -> Result<Self, VerifyError> {
-        let (here, there) = tokio::try_join!(total(home, &pair.home), total(follower, &pair.follower))?;
+        let (here, there) = tokio::try_join!(
+            total(home, &pair.home, range.as_ref()),
+            total(follower, &pair.follower, range.as_ref())
+        )?;
         if here != there {
-            return Self::by_buckets(home, follower, pair).await;
+            return Self::by_buckets(home, follower, pair, range).await;
         }
-        Ok(Self { rows: here.rows.unsigned_abs(), suspicious_rows: 0, mask: 0, buckets: Vec::new() })
+        Ok(Self { rows: here.rows.unsigned_abs(), suspicious_rows: 0, mask: 0, buckets: Vec::new(), range })
     }
 
     pub(crate) async fn by_buckets(
         home: &Connection,
         follower: &Connection,
         pair: &Pair,
+        range: Option<Range>,
     ) -> Result<Self, VerifyError> {
         let wanted = (pair.estimated_rows / ROWS_PER_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX);
         let count = wanted.next_power_of_two();
         let mask = i64::try_from(count - 1).unwrap_or_default();
-        let (on_home, on_follower) =
-            tokio::try_join!(sums(home, &pair.home, mask), sums(follower, &pair.follower, mask))?;
-        let mut scan = Self { rows: 0, suspicious_rows: 0, mask, buckets: Vec::new() };
+        let (on_home, on_follower) = tokio::try_join!(
+            sums(home, &pair.home, mask, range.as_ref()),
+            sums(follower, &pair.follower, mask, range.as_ref())
+        )?;
+        let mut scan = Self { rows: 0, suspicious_rows: 0, mask, buckets: Vec::new(), range };
         for (bucket, (here, there)) in (0..).zip(on_home.into_iter().zip(on_follower)) {
             scan.rows += here.rows.unsigned_abs();
             if here != there {
@@ -73,16 +83,35 @@ impl Scan {
     }
 }
 
-async fn total(connection: &Connection, half: &Half) -> Result<Sums, VerifyError> {
-    let rows = connection.rows(&half.name, &half.statements.totals, &[]).await?;
+/// Parameters, with a range's bounds behind them.
+pub(crate) fn bounded<'p>(
+    mut parameters: Vec<Parameter<'p>>,
+    range: Option<&'p Range>,
+) -> Vec<Parameter<'p>> {
+    if let Some(range) = range {
+        let bounds: [Parameter<'p>; 2] = [&range.above, &range.up_to];
+        parameters.extend(bounds);
+    }
+    parameters
+}
+
+async fn total(connection: &Connection, half: &Half, range: Option<&Range>) -> Result<Sums, VerifyError> {
+    let parameters = bounded(Vec::new(), range);
+    let rows = connection.rows(&half.name, &half.statements.totals, &parameters).await?;
     let row =
         rows.first().ok_or_else(|| connection.unexpected(&half.name, "a sum over a table is missing"))?;
     Sums::read(connection, &half.name, row, 0)
 }
 
-async fn sums(connection: &Connection, half: &Half, mask: i64) -> Result<Vec<Sums>, VerifyError> {
+async fn sums(
+    connection: &Connection,
+    half: &Half,
+    mask: i64,
+    range: Option<&Range>,
+) -> Result<Vec<Sums>, VerifyError> {
     let mut all = vec![Sums::default(); usize::try_from(mask).unwrap_or_default() + 1];
-    let rows = connection.stream(&half.name, &half.statements.buckets, &[&mask]).await?;
+    let parameters = bounded(vec![&mask], range);
+    let rows = connection.stream(&half.name, &half.statements.buckets, &parameters).await?;
     pin_mut!(rows);
     while let Some(row) = rows.next().await {
         let row = row?;

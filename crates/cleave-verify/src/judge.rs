@@ -61,6 +61,20 @@ pub(crate) fn judge(previous: Option<&Suspicion>, round: Round) -> Verdict {
     if round.writers_gone && stood_still { Verdict::Different(seen) } else { Verdict::Open(Some(seen)) }
 }
 
+/// Readings of a row on both sides, for a repair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BothSides<'r> {
+    pub(crate) home: Option<&'r Reading>,
+    pub(crate) follower: Option<&'r Reading>,
+}
+
+/// Whether the follower may be given what the home has: it differs, and nobody touched the row on either side between the
+/// readings before the follower had caught up and those after it was stopped.
+pub(crate) fn may_repair(before: BothSides<'_>, after: BothSides<'_>) -> bool {
+    let stood_still = before.home == after.home && before.follower == after.follower;
+    stood_still && content(after.home) != content(after.follower)
+}
+
 /// How often the row is there.
 pub(crate) fn count(reading: Option<&Reading>) -> u64 {
     reading.and_then(|reading| reading.content.first()).map_or(0, |count| count.unsigned_abs())

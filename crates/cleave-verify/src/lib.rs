@@ -14,6 +14,7 @@ mod matching;
 mod outcome;
 mod pair;
 mod progress;
+mod ranges;
 mod recheck;
 mod relation;
 mod repair;

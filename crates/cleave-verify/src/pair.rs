@@ -1,9 +1,10 @@
 //! One table on both sides: described, with its statements, ready to be read.
 
 use crate::{
-    VerifyError, VerifyTable,
+    VerifyError, VerifyLimits, VerifyTable,
     canonical::Canonical,
     connection::Connection,
+    ranges::Ranges,
     relation::Relation,
     sql::{Bytes, Statements},
 };
@@ -16,6 +17,8 @@ pub(crate) struct Pair {
     /// Names on the home, in the order of the column hashes.
     pub(crate) columns: Vec<Ident>,
     pub(crate) keyed: bool,
+    /// If the table is not read at once.
+    pub(crate) ranges: Option<Ranges>,
     pub(crate) estimated_rows: u64,
     /// As the home's statistics say now.
     pub(crate) written_rows: i64,
@@ -32,6 +35,7 @@ impl Pair {
         home: &Connection,
         follower: &Connection,
         table: &VerifyTable,
+        limits: VerifyLimits,
     ) -> Result<Self, VerifyError> {
         let (mut on_home, mut on_follower) =
             tokio::try_join!(Relation::read(home, table), Relation::read(follower, table))?;
@@ -41,9 +45,14 @@ impl Pair {
         }
         let bytes = if on_home.encoding == on_follower.encoding { Bytes::AsStored } else { Bytes::Utf8 };
         let key = table.key.as_deref().filter(|key| tells_rows_apart(key, &on_home, &on_follower));
+        let ranges = match key.and_then(<[usize]>::first) {
+            Some(first) => Ranges::of([(home, &on_home), (follower, &on_follower)], *first, limits).await?,
+            None => None,
+        };
         let half = |relation: &Relation| Half {
             name: relation.name.clone(),
             statements: match key {
+                Some(key) if ranges.is_some() => Statements::keyed_in_ranges(relation, key, bytes),
                 Some(key) => Statements::keyed(relation, key, bytes),
                 None => Statements::keyless(relation, bytes),
             },
@@ -53,6 +62,7 @@ impl Pair {
             follower: half(&on_follower),
             columns: table.columns.iter().map(|(home, _)| home.clone()).collect(),
             keyed: key.is_some(),
+            ranges: ranges.clone(),
             estimated_rows: on_home.extent.estimated_rows.max(on_follower.extent.estimated_rows),
             written_rows: on_home.extent.written_rows,
         })

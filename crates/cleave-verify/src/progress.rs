@@ -6,6 +6,11 @@ use cleave_model::QualifiedName;
 /// An event of a running comparison. Tables are named as on the home; several may be under way at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyProgress {
+    /// The comparison begins.
+    Planned {
+        /// Rows of all tables, as the home's statistics estimate them.
+        estimated_rows: u64,
+    },
     /// Both sides of a table are being read.
     Started {
         /// The table.
@@ -13,11 +18,11 @@ pub enum VerifyProgress {
         /// Rows, as the home's statistics estimate them.
         estimated_rows: u64,
     },
-    /// Both sides have been read once.
+    /// Both sides, or a range of a table that is read in ranges, have been read once.
     Scanned {
         /// The table.
         table: QualifiedName,
-        /// Rows on the home.
+        /// Rows on the home, of the range.
         rows: u64,
         /// Rows of the home in parts of the table whose hashes differ: these are read again, one by one.
         suspicious_rows: u64,

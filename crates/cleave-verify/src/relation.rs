@@ -19,6 +19,8 @@ pub(crate) struct Relation {
 pub(crate) struct Extent {
     /// From the statistics, or from the size where there are none.
     pub(crate) estimated_rows: u64,
+    /// With what is stored out of line.
+    pub(crate) bytes: u64,
     /// Rows ever inserted, updated or deleted, as the server's statistics count them; some seconds old.
     pub(crate) written_rows: i64,
 }
@@ -53,7 +55,8 @@ const TABLE: &str = "\
                      when c.reltuples >= 0 and c.relpages > 0 then c.reltuples
                      else pg_relation_size(c.oid) / 100 end), 0)::int8,
         coalesce(sum(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
-                     + pg_stat_get_tuples_deleted(c.oid)), 0)::int8
+                     + pg_stat_get_tuples_deleted(c.oid)), 0)::int8,
+        coalesce(sum(pg_table_size(c.oid)), 0)::int8
     from family f join pg_class c on c.oid = f.oid having count(*) > 0";
 
 /// A column's type under its domains, and the operator of that type's default B-tree class. Types without a class of
@@ -94,7 +97,9 @@ async fn facts(connection: &Connection, name: &QualifiedName) -> Result<(String,
     };
     let estimated_rows: i64 = connection.value(name, row, 1)?;
     let written_rows = connection.value(name, row, 2)?;
-    let extent = Extent { estimated_rows: estimated_rows.unsigned_abs(), written_rows };
+    let bytes: i64 = connection.value(name, row, 3)?;
+    let (estimated_rows, bytes) = (estimated_rows.unsigned_abs(), bytes.unsigned_abs());
+    let extent = Extent { estimated_rows, bytes, written_rows };
     Ok((connection.value(name, row, 0)?, extent))
 }
 

@@ -3,9 +3,9 @@
 //! nothing newer is overwritten.
 
 use crate::{
-    Settle, Side, VerifyError, VerifyTable,
+    Settle, Side, VerifyError, VerifyLimits, VerifyTable,
     connection::{Connection, Parameter},
-    judge::Reading,
+    judge::{BothSides, may_repair},
     pair::Pair,
     recheck::{Readings, read_rows},
     suspects::{Identity, columns},
@@ -61,7 +61,7 @@ impl Repair {
     ) -> Result<Option<Self>, VerifyError> {
         let (home, follower) =
             tokio::try_join!(Connection::open(Side::Home, home), Connection::open(Side::Follower, follower))?;
-        let pair = Pair::read(&home, &follower, table).await?;
+        let pair = Pair::read(&home, &follower, table, VerifyLimits::default()).await?;
         Ok(pair.keyed.then_some(Self { home, follower, pair }))
     }
 
@@ -94,12 +94,11 @@ impl Repair {
         self.home.run(name, "begin isolation level repeatable read, read only").await?;
         let home = read_rows(&self.home, &self.pair.home, before.rows.iter()).await?;
         let follower = read_rows(&self.follower, &self.pair.follower, before.rows.iter()).await?;
-        let stood_still = |row: &&Identity| {
-            before.home.get(*row) == home.get(*row)
-                && before.follower.get(*row) == follower.get(*row)
-                && content(home.get(*row)) != content(follower.get(*row))
+        let repairable = |row: &&Identity| {
+            let earlier = BothSides { home: before.home.get(*row), follower: before.follower.get(*row) };
+            may_repair(earlier, BothSides { home: home.get(*row), follower: follower.get(*row) })
         };
-        let rows: Vec<&Identity> = before.rows.iter().filter(stood_still).collect();
+        let rows: Vec<&Identity> = before.rows.iter().filter(repairable).collect();
         let (wanted, gone): (Vec<&Identity>, Vec<&Identity>) =
             rows.iter().partition(|row| home.contains_key(**row));
         let contents = self.contents(&wanted).await?;
@@ -171,10 +170,6 @@ impl Repair {
         }
         VerifyError::RepairRefused { table: self.pair.follower.name.clone(), source: Box::new(source) }
     }
-}
-
-fn content(reading: Option<&Reading>) -> Option<&[i64]> {
-    reading.map(|reading| reading.content.as_slice())
 }
 
 fn drop_count(_rows: u64) {}

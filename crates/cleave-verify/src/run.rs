@@ -2,18 +2,26 @@
 
 use crate::{
     Found, Settle, Side, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec,
-    VerifyTable, buckets::Scan, connection::Connection, pair::Pair, recheck::Recheck, relation::Extent,
-    suspects::Suspects, tally::Tally, values::Read, writers::writers,
+    VerifyTable, buckets::Scan, connection::Connection, pair::Pair, ranges, recheck::Recheck,
+    relation::Extent, suspects::Suspects, tally::Tally, values::Read, writers::writers,
 };
 use cleave_pg::Endpoint;
 use futures_util::future::try_join_all;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
+use tokio::time::sleep;
 
 /// Rows that are read again together. Bounds memory: a key is at most a third of a page (some 2.7 kB).
 const CHUNK_ROWS: usize = 2_000;
+
+/// Rows that differ are collected up to this number before they are read again, so that the statements that find them
+/// need not wait with open snapshots. Beyond it they do.
+const COLLECTED_ROWS: usize = 20_000;
 
 /// Compares the tables of a service on two live databases. Differences are part of the outcome; they are no error.
 ///
@@ -94,6 +102,8 @@ impl Comparison<'_> {
         for (at, table) in self.tables.iter().enumerate() {
             turns.push(Turn { at, extent: Extent::read(home, table).await? });
         }
+        let estimated_rows = turns.iter().map(|turn| turn.extent.estimated_rows).sum();
+        (self.progress)(VerifyProgress::Planned { estimated_rows });
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.extent.estimated_rows));
         Ok(turns)
     }
@@ -112,7 +122,6 @@ impl Comparison<'_> {
         }
     }
 
-    /// Rows are read by key on connections of their own, while the rows of the buckets wait on the first two.
     async fn table(
         &self,
         table: &VerifyTable,
@@ -120,39 +129,68 @@ impl Comparison<'_> {
         scanning: &mut Option<Connections>,
         by_key: &mut Option<Connections>,
     ) -> Result<TableOutcome, VerifyError> {
-        let progress = self.progress;
         let Connections { home, follower } = Box::pin(self.connected(scanning)).await?;
-        let pair = Pair::read(home, follower, table).await?;
-        let name = &pair.home.name;
-        progress(VerifyProgress::Started { table: name.clone(), estimated_rows: pair.estimated_rows });
-        // What this says may be seconds old: it decides about how long the answer takes, never about the answer.
-        let quiet = pair.written_rows == turn.extent.written_rows && writers(home, name).await?.is_empty();
-        let scan = if quiet {
-            Scan::of_quiet_table(home, follower, &pair).await?
-        } else {
-            Scan::by_buckets(home, follower, &pair).await?
+        let pair = Pair::read(home, follower, table, self.limits).await?;
+        let (name, estimated_rows) = (pair.home.name.clone(), pair.estimated_rows);
+        (self.progress)(VerifyProgress::Started { table: name.clone(), estimated_rows });
+        let mut tally = Tally::new(&pair, self.limits.differences_kept, self.found.as_ref());
+        let mut range = match &pair.ranges {
+            Some(ranges) => Some(ranges.first(home, &name).await?),
+            None => None,
         };
-        let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
-        progress(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
-        let mut tally = Tally::new(&pair, rows, self.limits.differences_kept, self.found.as_ref());
-        if scan.buckets.is_empty() {
-            return Ok(tally.finish());
-        }
-        let mut suspects = Suspects::read(home, follower, &pair, &scan).await?;
         loop {
-            let candidates = suspects.next(CHUNK_ROWS).await?;
-            if candidates.is_empty() {
-                return Ok(tally.finish());
+            let began = Instant::now();
+            let sides = (home, follower);
+            let scan = if range.is_some() || is_quiet(home, &pair, turn).await? {
+                Scan::of_quiet_rows(home, follower, &pair, range.take()).await?
+            } else {
+                Scan::by_buckets(home, follower, &pair, None).await?
+            };
+            let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
+            (self.progress)(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
+            tally.scanned(rows);
+            if !scan.buckets.is_empty() {
+                Box::pin(self.suspects(sides, &pair, &scan, &mut tally, by_key)).await?;
             }
-            let Connections { home, follower } = Box::pin(self.connected(by_key)).await?;
-            let (settle, limits, pair) = (&self.settle, self.limits, &pair);
-            let recheck = Recheck { home, follower, pair, settle, limits, progress };
-            tally.rechecking(candidates.len());
-            let decided = recheck.run(candidates).await?;
-            let limit = if limits.values { tally.room() } else { 0 };
-            let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
-            decided.into_iter().for_each(|row| tally.add(row, &mut values));
+            let (Some(ranges), Some(read)) = (&pair.ranges, scan.range) else { break };
+            range = ranges.after(home, &name, &read).await?;
+            if range.is_none() {
+                break;
+            }
+            sleep(ranges::pause(rows, began.elapsed(), self.limits)).await;
         }
+        Ok(tally.finish())
+    }
+
+    /// Decides about the rows of buckets that differ. Rows are read by key on connections of their own, while those of
+    /// the buckets may still be coming.
+    async fn suspects(
+        &self,
+        (home, follower): (&Connection, &Connection),
+        pair: &Pair,
+        scan: &Scan,
+        tally: &mut Tally<'_>,
+        by_key: &mut Option<Connections>,
+    ) -> Result<(), VerifyError> {
+        let mut suspects = Some(Suspects::read(home, follower, pair, scan).await?);
+        while let Some(coming) = &mut suspects {
+            let candidates = coming.next(COLLECTED_ROWS).await?;
+            if candidates.len() < COLLECTED_ROWS {
+                // All are known: the statements end here, and their snapshots with them.
+                suspects = None;
+            }
+            for some in candidates.chunks(CHUNK_ROWS) {
+                let Connections { home, follower } = Box::pin(self.connected(by_key)).await?;
+                let (settle, limits, progress) = (&self.settle, self.limits, self.progress);
+                let recheck = Recheck { home, follower, pair, settle, limits, progress };
+                tally.rechecking(some.len());
+                let decided = recheck.run(some.to_vec()).await?;
+                let limit = if limits.values { tally.room() } else { 0 };
+                let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
+                decided.into_iter().for_each(|row| tally.add(row, &mut values));
+            }
+        }
+        Ok(())
     }
 
     async fn connected<'c>(
@@ -171,4 +209,11 @@ impl Comparison<'_> {
         };
         Ok(place.insert(connections))
     }
+}
+
+/// Whether nobody seems to write to a table. What this says may be seconds old: it decides about how long the answer
+/// takes, never about the answer.
+async fn is_quiet(home: &Connection, pair: &Pair, turn: &Turn) -> Result<bool, VerifyError> {
+    let unchanged = pair.written_rows == turn.extent.written_rows;
+    Ok(unchanged && writers(home, &pair.home.name).await?.is_empty())
 }

@@ -59,11 +59,25 @@ pub struct VerifyLimits {
     pub differences_kept: usize,
     /// True if the values of rows that differ are wanted.
     pub values: bool,
+    /// A table that takes more is read in ranges of about a fourth of this, where its key allows it.
+    pub scan_bytes: u64,
+    /// Rows read per second by each of the tables under way, where they can be read in ranges; without, as fast as the
+    /// servers give them.
+    pub rows_per_second_max: Option<u64>,
 }
+
+/// Read in some ten seconds from a disk that gives 100 MB a second.
+const SCAN_BYTES: u64 = 1 << 30;
 
 impl Default for VerifyLimits {
     fn default() -> Self {
-        Self { rounds: 20, differences_kept: 100, values: false }
+        Self {
+            rounds: 20,
+            differences_kept: 100,
+            values: false,
+            scan_bytes: SCAN_BYTES,
+            rows_per_second_max: None,
+        }
     }
 }
 

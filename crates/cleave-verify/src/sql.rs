@@ -7,6 +7,7 @@
 
 use crate::{
     canonical::{Canonical, Textual, oid},
+    ranges,
     relation::{Column, Relation},
 };
 
@@ -27,7 +28,8 @@ pub(crate) enum Bytes {
 
 /// The statements for one table on one side.
 ///
-/// All of them compute, per row, `o` (a 64-bit hash that orders and buckets rows), `h1` and `h2`.
+/// All of them compute, per row, `o` (a 64-bit hash that orders and buckets rows), `h1` and `h2`. The first three take
+/// the two bounds of a range behind their other parameters, if the table is read in ranges.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
     /// Gives rows, sum of h1, sum of h2.
@@ -53,19 +55,40 @@ pub(crate) struct Statements {
 impl Statements {
     /// `key` are indexes into the relation's columns, of columns that are not null on either side.
     pub(crate) fn keyed(relation: &Relation, key: &[usize], bytes: Bytes) -> Self {
+        Self::keyed_where(relation, key, bytes, |_| "true".to_owned())
+    }
+
+    /// The same for a table that is read in ranges of its key's first column.
+    pub(crate) fn keyed_in_ranges(relation: &Relation, key: &[usize], bytes: Bytes) -> Self {
+        let first = key.first().and_then(|at| relation.columns.get(*at));
+        let condition =
+            |number| first.map_or_else(|| "true".to_owned(), |column| ranges::condition(column, number));
+        Self::keyed_where(relation, key, bytes, condition)
+    }
+
+    /// `condition` is given the number of its first parameter.
+    fn keyed_where(
+        relation: &Relation,
+        key: &[usize],
+        bytes: Bytes,
+        condition: impl Fn(usize) -> String,
+    ) -> Self {
         let key_columns: Vec<&Column> = key.iter().filter_map(|at| relation.columns.get(*at)).collect();
         let (order, row) = (order(&key_columns, bytes), record(&relation.columns, bytes));
         let identity = array(&key_columns.iter().map(|column| text(column)).collect::<Vec<_>>());
         let from = relation.name.quoted();
-        let all = hashes(&format!("select {order} as o, {row} as r from {from} t"));
+        let all = |first| {
+            hashes(&format!("select {order} as o, {row} as r from {from} t where {}", condition(first)))
+        };
         // The row and the text of its key are made only where the bucket is one of those asked for.
         let some = hashes(&format!(
             "select {order} as o, {row} as r, {identity} as i from {from} t \
-             where ({order} & $1)::int4 = any($2::int4[])"
+             where ({order} & $1)::int4 = any($2::int4[]) and {}",
+            condition(3)
         ));
         Self {
-            totals: totals(&all),
-            buckets: buckets(&all),
+            totals: totals(&all(1)),
+            buckets: buckets(&all(2)),
             suspects: format!("select o, i, array[1, h1, h2] from ({some} offset 0) q order by o"),
             lookup: lookup(relation, &key_columns, &identity, [&order, &row], bytes),
             values: by_key(

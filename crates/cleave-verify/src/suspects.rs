@@ -3,7 +3,7 @@
 
 use crate::{
     VerifyError,
-    buckets::Scan,
+    buckets::{Scan, bounded},
     connection::Connection,
     pair::{Half, Pair},
 };
@@ -89,7 +89,8 @@ fn unlike(home: Option<Group>, follower: Option<Group>) -> Vec<Identity> {
 impl<'s> Side<'s> {
     async fn read(connection: &'s Connection, half: &'s Half, scan: &Scan) -> Result<Self, VerifyError> {
         let sql = &half.statements.suspects;
-        let rows = connection.stream(&half.name, sql, &[&scan.mask, &scan.buckets]).await?;
+        let parameters = bounded(vec![&scan.mask, &scan.buckets], scan.range.as_ref());
+        let rows = connection.stream(&half.name, sql, &parameters).await?;
         let suspects = rows.map(move |row| {
             let row = row?;
             Ok(Suspect {

@@ -22,10 +22,10 @@ pub(crate) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    pub(crate) fn new(pair: &'a Pair, rows: u64, kept_max: usize, found: Option<&'a Found>) -> Self {
+    pub(crate) fn new(pair: &'a Pair, kept_max: usize, found: Option<&'a Found>) -> Self {
         let outcome = TableOutcome {
             table: pair.home.name.clone(),
-            rows,
+            rows: 0,
             rechecked: 0,
             equal: 0,
             missing: 0,
@@ -36,6 +36,11 @@ impl<'a> Tally<'a> {
             unproven_rows: Vec::new(),
         };
         Self { pair, kept_max, found, outcome }
+    }
+
+    /// Rows that the home has.
+    pub(crate) fn scanned(&mut self, rows: u64) {
+        self.outcome.rows += rows;
     }
 
     /// Rows that are read again.

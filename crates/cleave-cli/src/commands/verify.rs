@@ -53,7 +53,7 @@ pub struct VerifyArgs {
 
     /// Make rows of the follower that differ what they are at the home, then compare again. Rows that change meanwhile
     /// are left alone, and so are tables without a key
-    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs"])]
+    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs", "max_rate"])]
     pub repair: bool,
 
     /// With --repair: compare and say what differs; change nothing
@@ -63,6 +63,11 @@ pub struct VerifyArgs {
     /// Tables compared at a time
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
+
+    /// Read no more rows per second than this from large tables; small ones, and those without an ordered key, are read
+    /// at once
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_rate: Option<u64>,
 }
 
 /// Runs the verb.
@@ -72,6 +77,7 @@ pub async fn run(arguments: VerifyArgs, context: &Context) -> Result<ExitCode, F
         found: file.as_ref().map(DifferenceFile::found),
         show_values: arguments.show_values,
         jobs: arguments.jobs.map(usize::from),
+        rows_per_second_max: arguments.max_rate,
     };
     match (&arguments.source, &arguments.target) {
         (Some(source), Some(target)) => {

@@ -85,7 +85,24 @@ impl Narrator {
             Some(total) => format!("{} of {} {unit}", format_count(done), format_count(total)),
             None => format!("{} {unit}", format_count(done)),
         };
-        self.draw(service, what, done, total, words);
+        self.draw(service, what, done, total, words + &self.pace(service, what, done, total));
+    }
+
+    /// How fast finite work goes and how long it still takes, once its bar is there.
+    fn pace(&self, service: &str, what: &str, done: u64, total: Option<u64>) -> String {
+        let bar = self.running.get(&(service.to_owned(), what.to_owned()));
+        let seconds = bar.map_or(0.0, |bar| bar.elapsed().as_secs_f64());
+        if seconds < 1.0 || done == 0 {
+            return String::new();
+        }
+        let rate = done as f64 / seconds;
+        let left = total.map_or(0.0, |total| total.saturating_sub(done) as f64 / rate);
+        let left = if left < 1.0 {
+            String::new()
+        } else {
+            format!(", about {} left", format_duration_ms((left * 1000.0) as u64))
+        };
+        format!(", {}/s{left}", format_count(rate as u64))
     }
 
     fn draw(&mut self, service: &str, what: &str, done: u64, total: Option<u64>, words: String) {

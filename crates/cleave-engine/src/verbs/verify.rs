@@ -13,7 +13,7 @@ use cleave_model::{Direction, Ident, QualifiedName, labels};
 use cleave_pg::Session;
 use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
 use cleave_verify::{
-    Found, Settle, VerifyError, VerifyLimits, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
+    Found, Settle, VerifyError, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
 };
 use serde_json::json;
 use std::{
@@ -119,27 +119,34 @@ impl Runner {
             home: home.endpoint.clone(),
             follower: follower.endpoint.clone(),
             tables: tables.to_vec(),
-            jobs: options.jobs.unwrap_or(move_.limits.jobs).max(1),
+            jobs: options.jobs(move_.limits.jobs),
             settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
-            limits: VerifyLimits { values: options.show_values, ..VerifyLimits::default() },
+            limits: options.limits(move_.limits.jobs),
             found: None,
             cancel: Box::pin(async move { cancelled.cancelled().await }),
         }
     }
 }
 
-/// Tells the rows compared as tables are finished.
+/// Tells the rows compared so far, of about how many.
 pub(crate) fn progress(
     events: &crate::Events,
     service: &str,
 ) -> impl Fn(VerifyProgress) + Send + Sync + use<> {
-    let (events, service, rows) = (events.clone(), service.to_owned(), AtomicU64::new(0));
+    let (events, service) = (events.clone(), service.to_owned());
+    let (rows, planned) = (AtomicU64::new(0), AtomicU64::new(0));
     move |progress| {
-        if let VerifyProgress::Finished { outcome } = progress {
-            let done = rows.fetch_add(outcome.rows, Ordering::Relaxed) + outcome.rows;
-            let (what, unit) = ("verify".to_owned(), "rows".to_owned());
-            events.tell(Event::Progress { service: service.clone(), what, done, total: None, unit });
-        }
+        let done = match progress {
+            VerifyProgress::Planned { estimated_rows } => {
+                planned.store(estimated_rows, Ordering::Relaxed);
+                return;
+            }
+            VerifyProgress::Scanned { rows: more, .. } => rows.fetch_add(more, Ordering::Relaxed) + more,
+            _ => return,
+        };
+        let total = Some(planned.load(Ordering::Relaxed).max(done));
+        let (what, unit) = ("verify".to_owned(), "rows".to_owned());
+        events.tell(Event::Progress { service: service.clone(), what, done, total, unit });
     }
 }
 

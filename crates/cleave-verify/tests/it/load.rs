@@ -29,7 +29,8 @@ const SCHEMA: &str = "
     create table item (id int primary key, n int not null, note text);
     create table log (kind text, n int);
     insert into item select n, 0, 'note ' || n from generate_series(1, 6000) n;
-    insert into log select 'k' || n % 10, n % 5 from generate_series(1, 500) n";
+    insert into log select 'k' || n % 10, n % 5 from generate_series(1, 500) n;
+    analyze";
 
 /// A replication of its own: the home's decoded changes, applied after a delay in the order of their commits.
 struct Replica {
@@ -256,7 +257,8 @@ async fn under_load_a_lagging_row_is_never_different_and_a_broken_one_always_is(
         }
     };
     // Rows that change all the time use up their rounds: fewer of them keep the test short.
-    let limits = VerifyLimits { rounds: 8, ..VerifyLimits::default() };
+    // Some 20 ranges of the table.
+    let limits = VerifyLimits { rounds: 8, scan_bytes: 100 << 10, ..VerifyLimits::default() };
     let spec = || VerifySpec { settle: replica.settle(), limits, ..sides.spec(tables()) };
     for _ in 0..3 {
         let outcome = verify(spec(), progress).await.unwrap();

@@ -6,6 +6,7 @@ mod corruption;
 mod hashes;
 mod keyless;
 mod load;
+mod ranges;
 mod refusals;
 mod repair;
 mod sides;
