@@ -5,6 +5,7 @@
 //! the transaction that does the work (DESIGN: "a transactional step writes its journal row in the transaction that
 //! does the work, and checks the lease's epoch in it").
 
+mod applying;
 mod entry;
 mod error;
 mod lease;
@@ -15,6 +16,7 @@ mod position;
 mod schema;
 mod work;
 
+pub use applying::ApplierStatements;
 pub use entry::{Entry, EntryEvent, append, entries, step_is_done};
 pub use error::JournalError;
 pub use lease::{LEASE_TTL, Lease, LeaseHolder};
