@@ -6,6 +6,7 @@ mod arming;
 mod catching_up;
 mod content;
 mod copy;
+mod known_losses;
 mod pair;
 mod resume;
 mod schema_change;
