@@ -17,7 +17,7 @@ use tokio_postgres::Client;
 
 const RIVAL: &str = "native logical replication 16 to 18";
 /// For anything that one side does.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// 1.7 million row changes in 3,400 transactions.
 pub(crate) async fn mixed(arena: &Arena) -> Result<Vec<Entry>, Failure> {

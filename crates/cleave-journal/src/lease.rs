@@ -5,7 +5,7 @@
 
 use crate::{JournalError, error::During};
 use std::time::Duration;
-use tokio_postgres::GenericClient;
+use tokio_postgres::{GenericClient, ToStatement};
 
 /// How long a lease lives without renewal.
 pub const LEASE_TTL: Duration = Duration::from_secs(15);
@@ -32,6 +32,9 @@ pub struct LeaseHolder {
 
 const REMAINING_MS: &str =
     "greatest(0, (extract(epoch from expires_at - pg_catalog.clock_timestamp()) * 1000)::bigint)";
+
+/// Of [`Lease::check`].
+pub(crate) const CHECK: &str = "select 1 from cleave.lease where holder = $1 and epoch = $2 for key share";
 
 impl Lease {
     /// Takes the lease if it is free or has run out; [`JournalError::LeaseHeld`] otherwise. Taking it again as the
@@ -89,14 +92,16 @@ impl Lease {
 
     /// Locks the lease row for the rest of the transaction against take-over, and fails if it was taken over.
     pub async fn check(&self, transaction: &impl GenericClient) -> Result<(), JournalError> {
-        let held = transaction
-            .query_opt(
-                "select 1 from cleave.lease where holder = $1 and epoch = $2 for key share",
-                &[&self.holder, &self.epoch],
-            )
-            .await
-            .during("check the lease")?;
-        held.map(|_| ()).ok_or(JournalError::LeaseLost { epoch: self.epoch })
+        self.check_with(transaction, CHECK).await
+    }
+
+    pub(crate) async fn check_with(
+        &self,
+        transaction: &impl GenericClient,
+        statement: &(impl ToStatement + ?Sized + Sync + Send),
+    ) -> Result<(), JournalError> {
+        let held = transaction.query_opt(statement, &[&self.holder, &self.epoch]).await;
+        held.during("check the lease")?.map(|_| ()).ok_or(JournalError::LeaseLost { epoch: self.epoch })
     }
 
     /// Gives the lease back, so that the next engine need not wait for it to run out.

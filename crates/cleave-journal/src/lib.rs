@@ -5,6 +5,7 @@
 //! the transaction that does the work (DESIGN: "a transactional step writes its journal row in the transaction that
 //! does the work, and checks the lease's epoch in it").
 
+mod applying;
 mod copied;
 mod entry;
 mod error;
@@ -16,6 +17,7 @@ mod position;
 mod schema;
 mod work;
 
+pub use applying::ApplierStatements;
 pub use copied::{
     Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
 };

@@ -2,7 +2,7 @@
 
 use crate::{JournalError, error::During};
 use cleave_model::{DatabaseName, Epoch, ServiceName};
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::{GenericClient, Row, ToStatement};
 
 /// A row of `cleave.owner`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +44,19 @@ pub async fn owner_for_share(
     transaction: &impl GenericClient,
     service: &ServiceName,
 ) -> Result<Owner, JournalError> {
-    let sql = format!("{SELECT} for share");
-    let row = transaction.query_opt(&sql, &[&service.as_str()]).await.during("read the owner row")?;
+    read_for_share(transaction, &select_for_share(), service).await
+}
+
+pub(crate) fn select_for_share() -> String {
+    format!("{SELECT} for share")
+}
+
+pub(crate) async fn read_for_share(
+    transaction: &impl GenericClient,
+    statement: &(impl ToStatement + ?Sized + Sync + Send),
+    service: &ServiceName,
+) -> Result<Owner, JournalError> {
+    let row = transaction.query_opt(statement, &[&service.as_str()]).await.during("read the owner row")?;
     row.as_ref()
         .map(parse)
         .transpose()?

@@ -2,7 +2,7 @@
 
 use crate::{JournalError, error::During};
 use cleave_model::{Lsn, Position};
-use tokio_postgres::{GenericClient, types::PgLsn};
+use tokio_postgres::{GenericClient, ToStatement, types::PgLsn};
 
 /// A row of `cleave.position`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +73,23 @@ pub async fn advance_position(
     to: Lsn,
     marker: Option<&str>,
 ) -> Result<(), JournalError> {
+    advance_with(transaction, ADVANCE, stream, from, to, marker).await
+}
+
+pub(crate) const ADVANCE: &str = "
+    update cleave.position set lsn = $3, marker = coalesce($4, marker), applied_at = pg_catalog.clock_timestamp()
+    where stream = $1 and lsn = $2";
+
+pub(crate) async fn advance_with(
+    transaction: &impl GenericClient,
+    statement: &(impl ToStatement + ?Sized + Sync + Send),
+    stream: &str,
+    from: Lsn,
+    to: Lsn,
+    marker: Option<&str>,
+) -> Result<(), JournalError> {
     let changed = transaction
-        .execute(
-            "update cleave.position set lsn = $3, marker = coalesce($4, marker), applied_at = pg_catalog.clock_timestamp()
-             where stream = $1 and lsn = $2",
-            &[&stream, &PgLsn::from(from.0), &PgLsn::from(to.0), &marker],
-        )
+        .execute(statement, &[&stream, &PgLsn::from(from.0), &PgLsn::from(to.0), &marker])
         .await
         .during("advance the position")?;
     if changed == 1 {

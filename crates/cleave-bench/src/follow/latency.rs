@@ -50,13 +50,13 @@ pub(crate) async fn entry(arena: &Arena) -> Result<Vec<Entry>, Failure> {
 
 /// p50 and p99 in milliseconds.
 async fn measure(arena: &Arena, source: &str, target: &str) -> Result<(f64, f64), Failure> {
+    let (url, since) = (arena.target.url(target), highest(arena, source).await?);
     let committed = Committed::default();
     let mut writers = Vec::new();
     for _ in 0..WRITERS {
         let client = cleave_sandbox::connect(&arena.source.url(source)).await?;
         writers.push(tokio::spawn(write(client, Arc::clone(&committed))));
     }
-    let (url, since) = (arena.target.url(target), highest(arena, source).await?);
     // A thread of its own: the runtime's timer has no finer step than a millisecond.
     let watcher = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,7 +10,7 @@ use crate::{
         item::{Item, ItemReceiver},
     },
 };
-use cleave_journal::{advance_position, owner_for_share, set_owner};
+use cleave_journal::{ApplierStatements, set_owner};
 use cleave_model::{Epoch, Lsn, QualifiedName};
 use cleave_pg::{During, Session};
 use cleave_proto::pgoutput::{Change, Relation};
@@ -33,6 +33,7 @@ pub(super) struct Applier<W> {
     spec: Arc<FollowSpec>,
     stream: String,
     session: Arc<Session>,
+    journal: ApplierStatements,
     items: ItemReceiver,
     reporter: Reporter,
     flushed: watch::Sender<Lsn>,
@@ -49,7 +50,7 @@ pub(super) struct Applier<W> {
 }
 
 impl Applier<SetWriter> {
-    pub(super) fn new(input: Input) -> Self {
+    pub(super) fn new(input: Input, journal: ApplierStatements) -> Self {
         let Input { spec, session, items, position, flushed, reporter, memory, binary } = input;
         let session = Arc::new(session);
         Self {
@@ -58,6 +59,7 @@ impl Applier<SetWriter> {
             writer: SetWriter::new(Arc::clone(&session)),
             spec,
             session,
+            journal,
             items,
             reporter,
             flushed,
@@ -222,8 +224,8 @@ impl<W: Writer> Applier<W> {
         // Sent in this order, answered in this order.
         let (begun, owner, lease) = join!(
             client.batch_execute("begin"),
-            owner_for_share(client, &self.spec.service),
-            self.spec.lease.check(client),
+            self.journal.owner_for_share(client, &self.spec.service),
+            self.journal.check_lease(client, &self.spec.lease),
         );
         begun.during("beginning to apply").on(Side::Target)?;
         let owner = owner?;
@@ -257,7 +259,7 @@ impl<W: Writer> Applier<W> {
         }
         let (written, advanced) = join!(
             self.writer.flush(),
-            advance_position(
+            self.journal.advance_position(
                 client,
                 &self.stream,
                 self.position,

@@ -31,6 +31,7 @@ use crate::{
     follow::{Reporter, item::ItemReceiver},
 };
 use applier::Applier;
+use cleave_journal::ApplierStatements;
 use cleave_model::Lsn;
 use cleave_pg::{During, Session};
 use std::sync::Arc;
@@ -65,5 +66,6 @@ const PLANS: &str = "
 /// Applies what the reader hands over, until told to stop or until something fails.
 pub(crate) async fn apply(input: Input, stop: &Cancelled) -> Result<(), StreamError> {
     input.session.batch_execute(PLANS).await.during("setting up a session that applies").on(Side::Target)?;
-    Applier::new(input).run(stop).await
+    let journal = ApplierStatements::prepare(&*input.session).await?;
+    Applier::new(input, journal).run(stop).await
 }

@@ -25,7 +25,7 @@ use tokio_postgres::Statement;
 /// Fewer changes than this go one by one: a savepoint and its answers cost more than they save.
 const SEGMENT_ROWS_MIN: usize = 50;
 /// Memory of the changes that are written together.
-const SEGMENT_BYTES_MAX: usize = 4 << 20;
+const SEGMENT_BYTES_MAX: usize = 8 << 20;
 /// So many segments of a table are written one by one after one of them was refused as a whole: where rows often take
 /// unique values from each other, trying costs twice.
 const CAUTIOUS_SEGMENTS: u32 = 50;

@@ -101,7 +101,7 @@ impl Default for FollowOptions {
         Self {
             batch_transactions_max: 20_000,
             batch_bytes_max: 16 << 20,
-            batch_age_max: Duration::from_millis(250),
+            batch_age_max: Duration::from_millis(500),
             heartbeat_interval: Duration::from_secs(1),
             memory_bytes: 32 << 20,
             idle_limit: Duration::from_secs(20),

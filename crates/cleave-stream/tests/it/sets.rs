@@ -1,9 +1,10 @@
 //! Many changes at once: what is on the target is what is on the source, however changes depend on each other, and a
 //! change that cannot be written is named as if it had come alone.
 
-use crate::pair::{Pair, on_pairs};
+use crate::pair::{Pair, Stream, on_pairs};
 use cleave_model::Direction;
 use cleave_sandbox::Version;
+use cleave_stream::Follow;
 
 on_pairs!(
     random_changes_end_as_on_the_source,
@@ -15,6 +16,7 @@ on_pairs!(
     a_poison_row_in_a_big_transaction_is_named_and_nothing_stays,
     a_row_that_is_missing_in_a_big_transaction_is_named_and_nothing_stays,
     emptied_and_filled_tables_keep_the_order,
+    a_stream_dropped_in_the_middle_of_a_huge_transaction_leaves_nothing,
 );
 
 const FILMS: &str = "
@@ -251,5 +253,32 @@ async fn emptied_and_filled_tables_keep_the_order(source: Version, target: Versi
         .await;
     pair.drain(Direction::Forward, &stream).await;
     pair.assert_same().await;
+    stream.stop().await;
+}
+
+async fn a_stream_dropped_in_the_middle_of_a_huge_transaction_leaves_nothing(
+    source: Version,
+    target: Version,
+) {
+    let pair = Pair::new(source, target, "cut", FILMS).await;
+    let start = pair.copied().await;
+    pair.m.run("insert into film select i, i, i, repeat('x', 1500) from generate_series(1, 60000) i").await;
+    let spec = pair.follow_spec(Direction::Forward, start).await;
+    for _ in 0..3 {
+        let stream = Stream::new(Follow::start(spec.clone()));
+        // Uncommitted rows are seen by nobody, but they take room.
+        while pair.n.count("select pg_relation_size('film')").await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        assert_eq!(stream.now().counters.transactions, 0);
+        drop(stream);
+        assert_eq!(pair.n.count("select count(*) from film").await, 0);
+        // Its session is gone once the table can be locked.
+        pair.n.run("begin; lock table film; truncate film; commit").await;
+    }
+    let stream = Stream::new(Follow::start(spec));
+    pair.drain(Direction::Forward, &stream).await;
+    pair.assert_same().await;
+    assert_eq!(pair.n.count("select count(*) from film").await, 60000);
     stream.stop().await;
 }
