@@ -25,7 +25,9 @@ async fn a_proof_tells_what_was_done_and_holds_until_somebody_changes_what_it_is
     assert_eq!((&switches[0]["reason"], &switches[0]["switched"]), (&"ticket 7".into(), &true.into()));
     assert!(switches[0]["by"].as_str().is_some_and(|by| by.contains('/')), "{data}");
     let text = String::from_utf8(store.expect(0, &["history", "--proof"]).await.stdout).unwrap();
-    for expected in ["600 rows", "both databases say so", "cutover done", "because: ticket 7", "0 differences"] {
+    for expected in
+        ["600 rows", "both databases say so", "cutover done", "because: ticket 7", "0 differences"]
+    {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
 
@@ -47,7 +49,10 @@ async fn a_proof_tells_what_was_done_and_holds_until_somebody_changes_what_it_is
 
     std::fs::write(&said, "{\"data\": {}}").unwrap();
     let errors = String::from_utf8(store.expect(1, &check).await.stderr).unwrap();
-    assert!(errors.contains("the proof cannot be read: it lacks the move, the journal or the home"), "{errors}");
+    assert!(
+        errors.contains("the proof cannot be read: it lacks the move, the journal or the home"),
+        "{errors}"
+    );
     std::fs::write(&said, "no").unwrap();
     let errors = String::from_utf8(store.expect(1, &check).await.stderr).unwrap();
     assert!(errors.contains("error[C0423]: the proof proof.json cannot be read"), "{errors}");
