@@ -45,6 +45,8 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     assert!(!parses::<plan::PlanArgs>(&["--sql", "--full"]));
     assert!(parses::<apply::ApplyArgs>(&["films.plan", "--until", "following", "--dry-run"]));
     assert!(!parses::<apply::ApplyArgs>(&["--until", "switched"]));
+    assert!(parses::<apply::ApplyArgs>(&["films", "--max-rate", "50MB"]));
+    assert!(!parses::<apply::ApplyArgs>(&["films", "--max-rate", "fast"]));
     assert!(parses::<run::RunArgs>(&[]) && parses::<history::HistoryArgs>(&[]));
     assert!(parses::<status::StatusArgs>(&["--watch"]));
     assert!(

@@ -2,6 +2,7 @@
 
 use crate::{EngineError, context::MoveContext};
 use cleave_model::{Direction, format_bytes};
+use cleave_pg::Session;
 use cleave_pg::slots::{Slot, WalStatus};
 use cleave_stream::StreamError;
 use std::time::Duration;
@@ -24,10 +25,10 @@ enum Danger {
 /// C0502 when it is lost: what is copied then is copied in vain.
 pub(crate) async fn watch_slot(move_: &MoveContext) -> EngineError {
     let name = move_.slot(Direction::Forward);
-    let mut told = Danger::None;
+    let (mut told, mut session) = (Danger::None, None);
     loop {
         // A source that cannot be reached for a moment is for the copy itself to find out.
-        if let Ok(Some(slot)) = look(move_, &name).await {
+        if let Some(slot) = look(move_, &name, &mut session).await {
             let danger = danger(&slot);
             if danger == Danger::Lost {
                 let cause = slot.invalidation.as_deref().unwrap_or("wal_removed");
@@ -43,9 +44,15 @@ pub(crate) async fn watch_slot(move_: &MoveContext) -> EngineError {
     }
 }
 
-async fn look(move_: &MoveContext, name: &str) -> Result<Option<Slot>, EngineError> {
-    let m = move_.m.connect("slot watch").await?;
-    Ok(cleave_pg::slots::health(&m, name).await?)
+/// The slot, if it can be seen; the session is kept for the next look.
+async fn look(move_: &MoveContext, name: &str, session: &mut Option<Session>) -> Option<Slot> {
+    let m = match session.take() {
+        Some(m) => m,
+        None => move_.m.connect("slot watch").await.ok()?,
+    };
+    let slot = cleave_pg::slots::health(&m, name).await.ok()?;
+    *session = Some(m);
+    slot
 }
 
 fn danger(slot: &Slot) -> Danger {

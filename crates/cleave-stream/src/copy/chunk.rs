@@ -20,7 +20,7 @@ impl Blocks {
 /// Ranges of about `chunk_bytes` of a table that has `blocks` blocks and, with what is stored beside them, `bytes`. A
 /// table of fewer than four chunks, or without a second block, is not divided: there are none.
 pub(super) fn divide(blocks: u64, bytes: u64, chunk_bytes: u64) -> Vec<Blocks> {
-    let count = (bytes / chunk_bytes.max(1)).min(blocks);
+    let count = (bytes / chunk_bytes.max(1)).min(blocks).min(CHUNKS_MAX);
     if bytes / chunk_bytes.max(1) < CHUNKS_MIN || count < 2 {
         return Vec::new();
     }
@@ -35,6 +35,9 @@ pub(super) fn divide(blocks: u64, bytes: u64, chunk_bytes: u64) -> Vec<Blocks> {
 /// A smaller table is read by one worker, which can write it frozen.
 const CHUNKS_MIN: u64 = 4;
 
+/// Each chunk is a transaction, and a place in a list.
+const CHUNKS_MAX: u64 = 10_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,10 +45,11 @@ mod tests {
     #[test]
     fn ranges_follow_each_other_and_are_open_at_both_ends() {
         for (blocks, bytes, chunk) in
-            [(100, 4000, 1000), (7, 1 << 40, 1), (2, 4, 1), (1 << 32, 1 << 45, 1 << 28)]
+            [(100, 4000, 1000), (7, 1 << 40, 1), (2, 4, 1), (1 << 32, 1 << 45, 1 << 20)]
         {
             let ranges = divide(blocks, bytes, chunk);
-            assert!(ranges.len() > 1 && ranges.len() as u64 <= blocks, "{blocks} {bytes} {chunk}");
+            let count = ranges.len() as u64;
+            assert!(count > 1 && count <= blocks && count <= CHUNKS_MAX, "{blocks} {bytes} {chunk}");
             assert_eq!((ranges[0].from, ranges.last().unwrap().to), (None, None));
             for pair in ranges.windows(2) {
                 assert!(pair[0].to.is_some() && pair[0].to == pair[1].from, "{pair:?}");

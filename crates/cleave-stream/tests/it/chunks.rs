@@ -26,6 +26,7 @@ on_pairs!(
     a_table_that_others_refer_to_is_copied_without_truncating_it,
     indexes_and_keys_are_built_where_they_are_not_there,
     rows_that_do_not_fit_an_index_end_the_copy,
+    a_copy_with_a_rate_waits_after_a_part_and_can_be_cancelled,
 );
 
 const FILMS: &str = "
@@ -277,4 +278,26 @@ async fn rows_that_do_not_fit_an_index_end_the_copy(source: Version, target: Ver
     assert_eq!(error.code(), "C0512");
     let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
     assert!(text.contains("film_n") && !text.contains("(0)") && !text.contains("(n)"), "{text}");
+}
+
+async fn a_copy_with_a_rate_waits_after_a_part_and_can_be_cancelled(source: Version, target: Version) {
+    let pair = Pair::new(source, target, "rate", FILMS).await;
+    fill(&pair).await;
+    let (mut spec, canceller) = spec(&pair, "rate").await;
+    // The next part would have to wait for a day.
+    spec.bytes_per_second_max = Some(1);
+    spec.chunk_bytes = 1 << 30;
+    let copy = tokio::spawn(copy_tables(spec.clone(), |_| {}));
+    let sent = "select count(*) from pg_stat_progress_copy
+                where relid = 'film'::regclass and command = 'COPY FROM' and tuples_processed > 0";
+    while pair.n.count(sent).await == 0 {
+        assert!(!copy.is_finished(), "the copy has not waited");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    canceller.cancel();
+    assert_eq!(copy.await.unwrap().unwrap_err().code(), "C0517");
+    let copied = copied_tables(&pair.n.client, &spec.stream).await.unwrap();
+    let film = spec.tables.iter().find(|table| table.source_name.name.as_str() == "film").unwrap();
+    assert!(copied.iter().all(|copied| copied.source_oid != film.source_oid), "{copied:?}");
+    assert_eq!(pair.n.count("select count(*) from film").await, 0);
 }

@@ -96,6 +96,42 @@ async fn a_source_that_stops_during_the_copy_is_named_and_the_same_command_goes_
     verified(&house.stage).await;
 }
 
+/// Makes the source drop the log that a slot needs.
+async fn lose_slots(source: &str) {
+    let client = cleave_sandbox::connect(source).await.unwrap();
+    let until = async |sql: &str| {
+        while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    until("select exists (select from pg_stat_progress_copy where command = 'COPY FROM')").await;
+    client.batch_execute("alter system set max_slot_wal_keep_size = '1MB'").await.unwrap();
+    client.batch_execute("select pg_reload_conf()").await.unwrap();
+    until("select current_setting('max_slot_wal_keep_size') = '1MB'").await;
+    for _ in 0..4 {
+        client.batch_execute("create table filler as select 1; drop table filler").await.unwrap();
+        client.batch_execute("select pg_switch_wal()").await.unwrap();
+    }
+    client.batch_execute("checkpoint").await.unwrap();
+    until("select bool_and(wal_status = 'lost') from pg_replication_slots").await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_lost_while_tables_are_copied_ends_the_copy_at_once() {
+    // Both sides on a server of its own: on a shared one the open transaction would hold up others' slots.
+    let cluster = Cluster::start(Version::V16, &Options::new()).await.unwrap();
+    cluster.create_database("shop").await.unwrap();
+    cluster.create_database("films").await.unwrap();
+    let source = cluster.url("shop");
+    // It would take minutes.
+    let stage = Stage::new(&source, &cluster.url("films")).with("[limits]", "[limits]\ncopy_rate = \"1kB\"");
+    stage.on_m(SCHEMA).await;
+    stage.on_m("insert into film (title) select repeat('t', 200) from generate_series(1, 2000)").await;
+    let both = async { tokio::join!(stage.apply(), lose_slots(&source)) };
+    let (result, ()) = tokio::time::timeout(LIMIT, both).await.expect("the copy does not end");
+    assert_eq!(result.unwrap_err().problem().code, "C0502");
+}
+
 #[tokio::test]
 async fn a_source_that_stops_while_it_is_followed_is_waited_for() {
     let house = Fragile::new("follow_crash").await;
