@@ -185,9 +185,13 @@ impl Comparison<'_> {
                 let recheck = Recheck { home, follower, pair, settle, limits, progress };
                 tally.rechecking(some.len());
                 let decided = recheck.run(some.to_vec()).await?;
-                let limit = if limits.values { tally.room() } else { 0 };
-                let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
-                decided.into_iter().for_each(|row| tally.add(row, &mut values));
+                let mut decided = decided.into_iter().peekable();
+                while decided.peek().is_some() {
+                    let some: Vec<_> = decided.by_ref().take(Read::ROWS_MAX).collect();
+                    let limit = if limits.values { tally.room() } else { 0 };
+                    let mut values = Read::decided((home, follower), pair, &some, limit).await?;
+                    some.into_iter().for_each(|row| tally.add(row, &mut values));
+                }
             }
         }
         Ok(())
