@@ -16,12 +16,12 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Rows that are read again together. Bounds memory: a key is at most a third of a page (some 2.7 kB).
+/// Rows that are read again together.
 const CHUNK_ROWS: usize = 2_000;
 
 /// Rows that differ are collected up to this number before they are read again, so that the statements that find them
-/// need not wait with open snapshots. Beyond it they do.
-const COLLECTED_ROWS: usize = 20_000;
+/// need not wait with open snapshots. Beyond it they do. Bounds memory: a key is at most a third of a page (some 2.7 kB).
+const COLLECTED_ROWS: usize = 10_000;
 
 /// Compares the tables of a service on two live databases. Differences are part of the outcome; they are no error.
 ///
