@@ -9,6 +9,7 @@ use crate::{
     pair::Pair,
     recheck::{Readings, read_rows},
     suspects::{Identity, columns},
+    values::Read,
     writers::writers,
 };
 use cleave_pg::{During, Endpoint, Session};
@@ -101,13 +102,15 @@ impl Repair {
         let rows: Vec<&Identity> = before.rows.iter().filter(repairable).collect();
         let (wanted, gone): (Vec<&Identity>, Vec<&Identity>) =
             rows.iter().partition(|row| home.contains_key(**row));
-        let contents = self.contents(&wanted).await?;
-        self.home.run(name, "commit").await?;
-        if contents.len() != wanted.len() {
-            return Err(self.home.unexpected(name, "a row is gone from its own snapshot"));
-        }
         self.delete(writer, &rows).await?;
-        self.insert(writer, &contents).await?;
+        for some in wanted.chunks(Read::ROWS_MAX) {
+            let contents = self.contents(some).await?;
+            if contents.len() != some.len() {
+                return Err(self.home.unexpected(name, "a row is gone from its own snapshot"));
+            }
+            self.insert(writer, &contents).await?;
+        }
+        self.home.run(name, "commit").await?;
         repaired.written = wanted.len() as u64;
         repaired.removed = gone.len() as u64;
         repaired.skipped -= rows.len() as u64;
@@ -151,9 +154,6 @@ impl Repair {
     }
 
     async fn insert(&self, writer: &Session, contents: &[Vec<Option<String>>]) -> Result<(), VerifyError> {
-        if contents.is_empty() {
-            return Ok(());
-        }
         let half = &self.pair.follower;
         let column = |at: usize| -> Vec<Option<&str>> {
             contents.iter().map(|row| row.get(at).and_then(Option::as_deref)).collect()

@@ -16,12 +16,12 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Rows that are read again together. Bounds memory: a key is at most a third of a page (some 2.7 kB).
+/// Rows that are read again together.
 const CHUNK_ROWS: usize = 2_000;
 
 /// Rows that differ are collected up to this number before they are read again, so that the statements that find them
-/// need not wait with open snapshots. Beyond it they do.
-const COLLECTED_ROWS: usize = 20_000;
+/// need not wait with open snapshots. Beyond it they do. Bounds memory: a key is at most a third of a page (some 2.7 kB).
+const COLLECTED_ROWS: usize = 10_000;
 
 /// Compares the tables of a service on two live databases. Differences are part of the outcome; they are no error.
 ///
@@ -185,9 +185,13 @@ impl Comparison<'_> {
                 let recheck = Recheck { home, follower, pair, settle, limits, progress };
                 tally.rechecking(some.len());
                 let decided = recheck.run(some.to_vec()).await?;
-                let limit = if limits.values { tally.room() } else { 0 };
-                let mut values = Read::decided((home, follower), pair, &decided, limit).await?;
-                decided.into_iter().for_each(|row| tally.add(row, &mut values));
+                let mut decided = decided.into_iter().peekable();
+                while decided.peek().is_some() {
+                    let some: Vec<_> = decided.by_ref().take(Read::ROWS_MAX).collect();
+                    let limit = if limits.values { tally.room() } else { 0 };
+                    let mut values = Read::decided((home, follower), pair, &some, limit).await?;
+                    some.into_iter().for_each(|row| tally.add(row, &mut values));
+                }
             }
         }
         Ok(())

@@ -9,9 +9,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Rows whose values are read at a time: a row may be large.
-const ROWS_MAX: usize = 50;
-
 type Texts = Vec<Option<String>>;
 
 /// What both sides have of rows, as read after it was decided about them.
@@ -22,6 +19,9 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// Rows whose values are held at a time: a row may be large.
+    pub(crate) const ROWS_MAX: usize = 50;
+
     /// Reads the rows that are proven to differ, in the order they were decided, up to `limit` rows.
     pub(crate) async fn decided(
         (home, follower): (&Connection, &Connection),
@@ -38,11 +38,9 @@ impl Read {
             Decided::Unproven(..) => None,
         });
         let rows: Vec<&Identity> = proven.take(limit).collect();
-        for some in rows.chunks(ROWS_MAX) {
-            let (here, there) =
-                tokio::try_join!(read(home, &pair.home, some), read(follower, &pair.follower, some))?;
-            all.home.extend(here);
-            all.follower.extend(there);
+        if !rows.is_empty() {
+            (all.home, all.follower) =
+                tokio::try_join!(read(home, &pair.home, &rows), read(follower, &pair.follower, &rows))?;
         }
         Ok(all)
     }

@@ -9,6 +9,7 @@ use crate::work::{Work, events, unknown_answer};
 use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, VerificationState, VerifyReport};
 use cleave_config::TablePattern;
 use cleave_engine::{Answer, Comparison, Verb, VerifyOptions};
+use cleave_model::format_count;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,9 +52,14 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub show_values: bool,
 
+    /// Compare again and again, with so many seconds in between, until a difference is found or somebody stops it; each
+    /// result takes the place of the one before as the gate of a cutover
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["source", "output"])]
+    pub every: Option<u64>,
+
     /// Make rows of the follower that differ what they are at the home, then compare again. Rows that change meanwhile
     /// are left alone, and so are tables without a key
-    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs", "max_rate"])]
+    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs", "max_rate", "every"])]
     pub repair: bool,
 
     /// With --repair: compare and say what differs; change nothing
@@ -116,8 +122,21 @@ async fn service(
     } else {
         Verb::VerifyWith(options)
     };
-    let Answer::Verification(report) = work.execute(&service, verb).await? else {
-        return Err(unknown_answer().into());
+    let report = loop {
+        let Answer::Verification(report) = work.execute(&service, verb.clone()).await? else {
+            return Err(unknown_answer().into());
+        };
+        let Some(seconds) = arguments.every.filter(|_| report.state != VerificationState::Different) else {
+            break report;
+        };
+        let (state, rows) = (report.state.as_str(), format_count(report.rows));
+        context
+            .output
+            .note(&format!("{service}  {state} at {}: {rows} rows; again in {seconds} s", report.at));
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
+            () = work.cancelled.cancelled() => break report,
+        }
     };
     let steps = match report.state {
         VerificationState::Different if arguments.dry_run => {

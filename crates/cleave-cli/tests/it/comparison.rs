@@ -130,16 +130,50 @@ async fn a_repair_asks_for_a_yes_and_a_rehearsal_names_the_command() {
     let store = Store::to_move().await;
     store.expect(0, &["apply", "--until", "following"]).await;
     assert_eq!(store.json(2, &["verify", "--repair"]).await["problems"][0]["code"], "C0904");
-    store.on_n(&format!("{VANDAL} update films.film set year = 1999 where id in (1, 2)")).await;
+    store.on_n(&vandal("update films.film set year = 1999 where id in (1, 2)")).await;
     insta::assert_snapshot!(
         "repair_rehearsed",
         store.run(&["verify", "films", "--repair", "--dry-run"]).await
     );
     insta::assert_snapshot!("repaired", store.run(&["verify", "films", "--repair", "--yes"]).await);
     store.expect(2, &["verify", "--dry-run"]).await;
+    tidy(&store).await;
 }
 
-/// Lets what follows through the fence, as only something of Cleave's own that is broken could be.
-const VANDAL: &str = "select pg_replication_origin_create('cleave_films_copy_9');
-    select pg_replication_origin_session_setup('cleave_films_copy_9');
-    set session_replication_role = replica;";
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_goes_on_ends_with_the_first_difference_and_closes_the_gate() {
+    let store = Store::to_move().await;
+    store.expect(0, &["apply", "--until", "following"]).await;
+    let running = store.output(&["verify", "--every", "0", "--format", "json"]);
+    let breaks = async {
+        // Not before the first result stands: a clean one, so that there is something to withdraw.
+        let m = store.m.connect().await.unwrap();
+        let clean = "select count(*) from cleave.journal where step = 'verify' and event = 'done'";
+        while m.query_one(clean, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        store.on_n(&vandal("update films.film set year = 1999 where id = 1")).await;
+    };
+    let (output, ()) = tokio::join!(running, breaks);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["data"]["differences"][0]["columns"], json!(["year"]));
+    assert_eq!(store.json(4, &["cutover", "--yes"]).await["problems"][0]["code"], "C0710");
+    tidy(&store).await;
+}
+
+/// Who the fence takes for Cleave, and the stream of the way back for its peer.
+const ORIGIN: &str = "'cleave_films_copy_9'";
+
+/// A statement that gets past the fence, as only something of Cleave's own that is broken could make it.
+fn vandal(sql: &str) -> String {
+    format!(
+        "select pg_replication_origin_create({ORIGIN}); select pg_replication_origin_session_setup({ORIGIN}); \
+         set session_replication_role = replica; {sql}"
+    )
+}
+
+/// Origins belong to the cluster; readers look up their names, so this comes last.
+async fn tidy(store: &Store) {
+    store.on_n(&format!("select pg_replication_origin_drop({ORIGIN})")).await;
+}

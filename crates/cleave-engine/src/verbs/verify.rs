@@ -27,6 +27,10 @@ use std::{
 /// How long the follower may take to reach a marker while rows are compared.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
+/// Tables compared at a time where the user does not ask for more: each takes two connections on each side, beside those
+/// of the streams.
+const JOBS_MAX: usize = 2;
+
 /// A comparison that was made and recorded.
 pub(super) struct Compared {
     pub(super) move_: MoveContext,
@@ -115,13 +119,14 @@ impl Runner {
     ) -> VerifySpec {
         let (home, follower) = (move_.source_of(direction), move_.target_of(direction));
         let cancelled = self.cancelled.clone();
+        let jobs = move_.limits.jobs.min(JOBS_MAX);
         VerifySpec {
             home: home.endpoint.clone(),
             follower: follower.endpoint.clone(),
             tables: tables.to_vec(),
-            jobs: options.jobs(move_.limits.jobs),
+            jobs: options.jobs(jobs),
             settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
-            limits: options.limits(move_.limits.jobs),
+            limits: options.limits(jobs),
             found: None,
             cancel: Box::pin(async move { cancelled.cancelled().await }),
         }

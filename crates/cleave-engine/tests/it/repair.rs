@@ -10,15 +10,35 @@ use tokio_postgres::Client;
 
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// A session that the fence lets through, as only something of Cleave's own that is broken could.
-async fn vandal(client: Client, cinema: &Cinema) -> Client {
-    let origin = format!("cleave_{}_copy_9", cinema.films());
-    let sql = format!(
-        "select pg_replication_origin_create('{origin}'); select pg_replication_origin_session_setup('{origin}'); \
-         set session_replication_role = replica"
-    );
-    client.batch_execute(&sql).await.unwrap();
-    client
+/// Changes that get past the fence, as only something of Cleave's own that is broken could make them. Origins belong to the
+/// cluster, and readers look their names up: this one is dropped when all that bears it has been read.
+struct Vandal {
+    client: Client,
+    origin: String,
+}
+
+impl Vandal {
+    async fn enter(client: Client, cinema: &Cinema) -> Self {
+        let origin = format!("cleave_{}_copy_9", cinema.films());
+        let sql = format!(
+            "select pg_replication_origin_create('{origin}'); select pg_replication_origin_session_setup('{origin}'); \
+             set session_replication_role = replica"
+        );
+        client.batch_execute(&sql).await.unwrap();
+        Self { client, origin }
+    }
+
+    async fn breaks(&self, sql: &str) {
+        self.client.batch_execute(sql).await.unwrap();
+    }
+
+    async fn leave(self) {
+        let sql = format!(
+            "select pg_replication_origin_session_reset(); select pg_replication_origin_drop('{}')",
+            self.origin
+        );
+        self.client.batch_execute(&sql).await.unwrap();
+    }
 }
 
 async fn told(engine: &mut Engine, cinema: &Cinema, verb: Verb) -> VerifyReport {
@@ -33,17 +53,17 @@ async fn every_way_a_row_can_be_broken_is_named_repaired_and_clean() {
     let cinema = Cinema::new(Version::V14, Version::V18, "forward").await;
     let (mut engine, _canceller) = cinema.engine();
     engine.execute(&cinema.films(), Verb::Apply(None)).await.unwrap();
-    let n = vandal(cinema.on_n().await, &cinema).await;
-    n.batch_execute(
-        "update films.film set title = 'changed' where id = 1; delete from films.film where id = 2;
+    let vandal = Vandal::enter(cinema.on_n().await, &cinema).await;
+    vandal
+        .breaks(
+            "update films.film set title = 'changed' where id = 1; delete from films.film where id = 2;
          insert into films.film (id, code, title) values (9000, 'x', 'added');
          update films.film set studio_id = null where id = 3;
          update films.film set title = case id when 4 then 'film 5' else 'film 4' end where id in (4, 5);
          update films.film set id = 9001 where id = 6; update films.film set title = 'film 7 ' where id = 7;
          update films.film_part set label = U&'a\\0308' where film_id = 8 and part = 1",
-    )
-    .await
-    .unwrap();
+        )
+        .await;
     let found = told(&mut engine, &cinema, Verb::Verify).await;
     let mut named: Vec<String> = found
         .differences
@@ -78,12 +98,13 @@ async fn every_way_a_row_can_be_broken_is_named_repaired_and_clean() {
     assert!(matches!(switched, Answer::Switch(report) if report.outcome == CutoverOutcome::Switched));
 
     // The other way round: the copy that stays behind is repaired from the new home.
-    drop(n);
-    let m = vandal(cinema.on_m().await, &cinema).await;
-    m.batch_execute("update films_copy.film set title = 'broken' where id = 10").await.unwrap();
+    let on_m = Vandal::enter(cinema.on_m().await, &cinema).await;
+    on_m.breaks("update films_copy.film set title = 'broken' where id = 10").await;
     let repaired = told(&mut engine, &cinema, Verb::Repair { dry_run: false }).await;
     assert_eq!((repaired.repaired.unwrap().written, repaired.state), (1, VerificationState::Clean));
     engine.close().await;
+    on_m.leave().await;
+    vandal.leave().await;
 }
 
 #[tokio::test]
@@ -92,12 +113,10 @@ async fn a_repair_under_load_overwrites_nothing_that_is_newer() {
     let (mut engine, _canceller) = cinema.engine();
     let workload = cinema.writers(200).await;
     engine.execute(&cinema.films(), Verb::Apply(None)).await.unwrap();
-    let n = vandal(cinema.on_n().await, &cinema).await;
+    let vandal = Vandal::enter(cinema.on_n().await, &cinema).await;
     // Rows that the load changes as well: what it changes is mended by the stream, the rest is to be repaired.
-    n.batch_execute("update films.film set studio_id = null where id <= 500").await.unwrap();
-    n.batch_execute("insert into films.film (id, code, title) select 1000000000000 + g, 'x' || g, 'extra' from generate_series(1, 20) g")
-        .await
-        .unwrap();
+    vandal.breaks("update films.film set studio_id = null where id <= 500").await;
+    vandal.breaks("insert into films.film (id, code, title) select 1000000000000 + g, 'x' || g, 'extra' from generate_series(1, 20) g").await;
     let repaired = told(&mut engine, &cinema, Verb::Repair { dry_run: false }).await;
     let summary = repaired.repaired.unwrap();
     assert!(summary.written > 0 && summary.removed == 20, "{summary:?}");
@@ -114,6 +133,7 @@ async fn a_repair_under_load_overwrites_nothing_that_is_newer() {
         0
     );
     engine.close().await;
+    vandal.leave().await;
 }
 
 #[tokio::test]
@@ -121,20 +141,20 @@ async fn nothing_is_repaired_from_a_side_that_is_not_known_to_be_the_home() {
     let cinema = Cinema::new(Version::V16, Version::V16, "forward").await;
     let (mut engine, _canceller) = cinema.engine();
     engine.execute(&cinema.films(), Verb::Apply(None)).await.unwrap();
-    let n = vandal(cinema.on_n().await, &cinema).await;
-    n.batch_execute("update films.film set title = 'broken' where id = 1").await.unwrap();
+    let vandal = Vandal::enter(cinema.on_n().await, &cinema).await;
+    vandal.breaks("update films.film set title = 'broken' where id = 1").await;
     let service = cinema.films();
     let pending = format!(
         "update cleave.owner set pending_home = 'products', pending_epoch = 7 where service = '{service}'"
     );
-    n.batch_execute(&pending).await.unwrap();
+    vandal.breaks(&pending).await;
     let refused = engine.execute(&service, Verb::Repair { dry_run: false }).await.unwrap_err();
     assert_eq!(refused.code(), "C0613", "{refused}");
-    assert_eq!(number(&n, "select count(*) from films.film where title = 'broken'").await, 1);
+    assert_eq!(number(&vandal.client, "select count(*) from films.film where title = 'broken'").await, 1);
     let clear = format!(
         "update cleave.owner set pending_home = null, pending_epoch = null where service = '{service}'"
     );
-    n.batch_execute(&clear).await.unwrap();
+    vandal.breaks(&clear).await;
     engine.execute(&service, Verb::Pause).await.unwrap();
     let paused = engine.execute(&service, Verb::Repair { dry_run: false }).await.unwrap_err();
     assert_eq!(paused.code(), "C0421", "{paused}");
@@ -144,4 +164,5 @@ async fn nothing_is_repaired_from_a_side_that_is_not_known_to_be_the_home() {
         VerificationState::Clean
     );
     engine.close().await;
+    vandal.leave().await;
 }
