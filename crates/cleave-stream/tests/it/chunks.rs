@@ -1,6 +1,6 @@
 //! Copying tables in chunks, in several snapshots, frozen, and with indexes.
 
-use crate::pair::{Pair, Stream, on_pairs};
+use crate::pair::{PATIENCE, Pair, Stream, on_pairs};
 use cleave_journal::{copied_tables, tables_in_chunks};
 use cleave_model::{Direction, Ident, Lsn};
 use cleave_sandbox::Version;
@@ -12,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 on_pairs!(
@@ -289,9 +289,10 @@ async fn a_copy_with_a_rate_waits_after_a_part_and_can_be_cancelled(source: Vers
     spec.chunk_bytes = 1 << 30;
     let copy = tokio::spawn(copy_tables(spec.clone(), |_| {}));
     let sent = "select count(*) from pg_stat_progress_copy
-                where relid = 'film'::regclass and command = 'COPY FROM' and tuples_processed > 0";
+                where relid = 'film'::regclass and command = 'COPY FROM' and bytes_processed > 0";
+    let deadline = Instant::now() + PATIENCE;
     while pair.n.count(sent).await == 0 {
-        assert!(!copy.is_finished(), "the copy has not waited");
+        assert!(!copy.is_finished() && Instant::now() < deadline, "the copy has not waited, or not begun");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     canceller.cancel();
