@@ -217,8 +217,10 @@ async fn commands_between_other_versions_are_killed_at_some_points() {
     let mut sample = Sample::from_environment();
     let pairs: Vec<(Version, Version, &'static str)> = if sample.is_full() {
         let all = Version::ALL.into_iter().flat_map(|from| Version::ALL.map(|to| (from, to)));
+        // Each bridge meets every version on either side.
+        let bridge = |sum: u32| if sum.is_multiple_of(2) { "local" } else { "forward" };
         all.filter(|(from, to)| from != to)
-            .flat_map(|(from, to)| [(from, to, "local"), (from, to, "forward")])
+            .map(|(from, to)| (from, to, bridge(from.major() + to.major())))
             .collect()
     } else {
         sampled.to_vec()
