@@ -153,6 +153,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// So much of an amount as `CLEAVE_BENCH_SCALE` says: `0.1` is a tenth, for a quick look; at least 1.
+pub(crate) fn scaled(amount: u64) -> Result<u64, Failure> {
+    let scale = match std::env::var("CLEAVE_BENCH_SCALE") {
+        Ok(text) => text.parse().map_err(|_| "CLEAVE_BENCH_SCALE is no number")?,
+        Err(_) => 1.0,
+    };
+    Ok((amount as f64 * scale).max(1.0) as u64)
+}
+
 /// The value below which a share of them lies: 0.5 the median, 1.0 the largest.
 pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();

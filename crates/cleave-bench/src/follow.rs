@@ -21,17 +21,17 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// 1.7 million row changes in 3,400 transactions.
 pub(crate) async fn mixed(arena: &Arena) -> Result<Vec<Entry>, Failure> {
-    race(arena, &Load::mixed()).await
+    race(arena, &Load::mixed()?).await
 }
 
 /// 200,000 transactions of one row.
 pub(crate) async fn one_row(arena: &Arena) -> Result<Vec<Entry>, Failure> {
-    race(arena, &Load::one_row()).await
+    race(arena, &Load::one_row()?).await
 }
 
 /// One transaction of 3 million rows.
 pub(crate) async fn huge(arena: &Arena) -> Result<Vec<Entry>, Failure> {
-    race(arena, &Load::huge()).await
+    race(arena, &Load::huge()?).await
 }
 
 /// Both sides in turn, the first to start another in each run.

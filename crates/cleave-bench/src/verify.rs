@@ -7,7 +7,7 @@
 //! answer alike.
 
 use crate::RUNS;
-use crate::arena::{Arena, Entry, Failure, Metric, say};
+use crate::arena::{Arena, Entry, Failure, Metric, say, scaled};
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::Endpoint;
 use cleave_verify::{VerifyLimits, VerifySpec, VerifyTable, verify};
@@ -17,8 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
-/// How many rows, in all; the default takes some three minutes on two cores.
-const ROWS_VARIABLE: &str = "VERIFY_ROWS";
+/// How many rows, in all.
 const ROWS: u64 = 8_000_000;
 const DATABASE: &str = "verify";
 const TABLES: [(&str, &[&str]); 2] = [
@@ -28,11 +27,8 @@ const TABLES: [(&str, &[&str]); 2] = [
 
 /// Rows per second, beside the limit and beside pgcopydb and its query, and the memory this process took.
 pub(crate) async fn entry(arena: &Arena) -> Result<Vec<Entry>, Failure> {
-    let rows = match std::env::var(ROWS_VARIABLE) {
-        Ok(text) => text.parse().map_err(|_| format!("{ROWS_VARIABLE} is no number of rows"))?,
-        Err(_) => ROWS,
-    };
-    say(&format!("verify: filling two databases with {rows} rows ({ROWS_VARIABLE} says how many)"));
+    let rows = scaled(ROWS)?;
+    say(&format!("verify: filling two databases with {rows} rows"));
     let (source, target) = filled(arena, rows).await?;
     let rival = pgcopydb();
     let (mut limits, mut queries, mut rivals) = (vec![], vec![], vec![]);

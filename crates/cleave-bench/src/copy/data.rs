@@ -1,6 +1,6 @@
 //! The database that is cloned: many narrow rows, fewer wide ones with `jsonb`, five indexes.
 
-use crate::arena::Failure;
+use crate::arena::{Failure, scaled};
 use cleave_sandbox::Cluster;
 
 /// Name of the source's database.
@@ -19,37 +19,24 @@ pub(super) const KEYS: &str = "
     create index orders_placed_at on orders (placed_at);
     create index orders_currency_amount on orders (currency, amount);";
 
+/// Rows in the narrow table and in the wide one; all of them are about 1.4 GB with indexes.
+const ACCOUNTS: u64 = 6_000_000;
+const ORDERS: u64 = 2_000_000;
+
 /// How many rows there are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
-    percent: u32,
+    accounts: u64,
+    orders: u64,
 }
 
-/// All of it: 6 million and 2 million rows, about 1.4 GB.
-const FULL: Size = Size { percent: 100 };
-
-/// What takes a few minutes in all.
-const USUAL: Size = Size { percent: 50 };
-
 impl Size {
-    /// `CLONE_PERCENT`: 100 is 6 million accounts and 2 million orders, about 1.4 GB with indexes.
     pub(super) fn from_environment() -> Result<Self, Failure> {
-        match std::env::var("CLONE_PERCENT") {
-            Ok(text) => Ok(Self { percent: text.parse().map_err(|_| "CLONE_PERCENT is no whole number")? }),
-            Err(_) => Ok(USUAL),
-        }
-    }
-
-    fn accounts(self) -> u64 {
-        60_000 * u64::from(self.percent)
-    }
-
-    fn orders(self) -> u64 {
-        20_000 * u64::from(self.percent)
+        Ok(Self { accounts: scaled(ACCOUNTS)?, orders: scaled(ORDERS)? })
     }
 
     pub(super) fn rows(self) -> u64 {
-        self.accounts() + self.orders()
+        self.accounts + self.orders
     }
 }
 
@@ -74,8 +61,7 @@ pub(super) async fn make(cluster: &Cluster, size: Size) -> Result<Source, Failur
                 timestamptz '2026-01-01 00:00Z' + g % 5000000 * interval '1 second', md5(g::text),
                 jsonb_build_object('lines', g % 9, 'sku', md5((g % 5000)::text), 'gift', g % 2 = 0)
          from generate_series(1, {}) g;",
-        size.accounts(),
-        size.orders()
+        size.accounts, size.orders
     );
     client.batch_execute(&fill).await?;
     client.batch_execute(KEYS).await?;
@@ -84,8 +70,8 @@ pub(super) async fn make(cluster: &Cluster, size: Size) -> Result<Source, Failur
         .query_one("select pg_total_relation_size('accounts') + pg_total_relation_size('orders')", &[])
         .await?
         .get(0);
-    let rows = [size.accounts(), size.orders()].map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
-    let full = f64::from(FULL.percent) / f64::from(size.percent.max(1));
+    let rows = [size.accounts, size.orders].map(|rows| i64::try_from(rows).unwrap_or(i64::MAX));
+    let full = ACCOUNTS as f64 / size.accounts as f64;
     // The size is a name's part: rounded to what does not change from one run to the next.
     let gigabytes = (bytes as f64 * full / 1e8).round() / 10.0 / full;
     Ok(Source { url, rows, gigabytes })

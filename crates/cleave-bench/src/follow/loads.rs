@@ -1,6 +1,6 @@
 //! What is written to the source.
 
-use crate::arena::Failure;
+use crate::arena::{Failure, scaled};
 use tokio_postgres::Client;
 
 /// A backlog.
@@ -12,16 +12,10 @@ pub(super) struct Load {
     sql: String,
 }
 
-/// `CLEAVE_BENCH_SCALE=0.1` for a quick look: a tenth of everything.
-fn scaled(count: f64) -> u64 {
-    let scale = std::env::var("CLEAVE_BENCH_SCALE").ok().and_then(|scale| scale.parse().ok());
-    (count * scale.unwrap_or(1.0)).max(1.0) as u64
-}
-
 impl Load {
     /// 1,000,000 inserts, 500,000 updates, 200,000 deletes, 500 in each transaction.
-    pub(super) fn mixed() -> Self {
-        let (inserts, updates, deletes) = (scaled(2000.0), scaled(1000.0), scaled(400.0));
+    pub(super) fn mixed() -> Result<Self, Failure> {
+        let (inserts, updates, deletes) = (scaled(2000)?, scaled(1000)?, scaled(400)?);
         let sql = format!(
             "do $$ begin
                 for t in 1..{inserts} loop
@@ -39,12 +33,12 @@ impl Load {
             end $$"
         );
         let count = ((inserts + updates + deletes) * 500) as f64;
-        Self { name: "apply-mixed", unit: "changes/s", count, sql }
+        Ok(Self { name: "apply-mixed", unit: "changes/s", count, sql })
     }
 
     /// 200,000 transactions of one row: 6 of 10 insert, 3 update, 1 deletes.
-    pub(super) fn one_row() -> Self {
-        let rounds = scaled(20_000.0);
+    pub(super) fn one_row() -> Result<Self, Failure> {
+        let rounds = scaled(20_000)?;
         let sql = format!(
             "do $$ declare last bigint := 0; begin
                 for t in 1..{rounds} loop
@@ -61,15 +55,15 @@ impl Load {
                 end loop;
             end $$"
         );
-        Self { name: "apply-one-row", unit: "transactions/s", count: (rounds * 10) as f64, sql }
+        Ok(Self { name: "apply-one-row", unit: "transactions/s", count: (rounds * 10) as f64, sql })
     }
 
     /// 3,000,000 rows in one transaction.
-    pub(super) fn huge() -> Self {
-        let rows = scaled(3_000_000.0);
+    pub(super) fn huge() -> Result<Self, Failure> {
+        let rows = scaled(3_000_000)?;
         let sql =
             format!("insert into ev (n, label) select g, md5(g::text) from generate_series(1, {rows}) g");
-        Self { name: "apply-huge", unit: "rows/s", count: rows as f64, sql }
+        Ok(Self { name: "apply-huge", unit: "rows/s", count: rows as f64, sql })
     }
 
     pub(super) async fn write(&self, source: &Client) -> Result<(), Failure> {
