@@ -12,6 +12,7 @@ mod file_length;
 mod layers;
 mod links;
 mod module_names;
+mod named_tests;
 mod purity;
 mod repository;
 mod serialize;
@@ -51,6 +52,7 @@ const RULES: &[Rule] = &[
     layers::check,
     links::check,
     module_names::check,
+    named_tests::check,
     purity::check,
     serialize::check,
     test_files::check,
