@@ -117,7 +117,7 @@ pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) ->
 }
 
 /// Copies a logical slot to a temporary one of this session, which starts where the other is confirmed. Returns false
-/// if no slot is free.
+/// if no slot is free, or if this role may not.
 ///
 /// # Errors
 /// There is no such slot, or it can no longer be read.
@@ -126,7 +126,7 @@ pub async fn copy_temporary(client: &Client, from: &str, to: &str) -> Result<boo
     let sql = "select pg_copy_logical_replication_slot($1::text, $2::text, true)";
     match client.execute(sql, &[&from, &to]).await.during(&what) {
         Ok(_) => Ok(true),
-        Err(error) if error.sqlstate() == Some("53400") => Ok(false),
+        Err(error) if matches!(error.sqlstate(), Some("53400" | "42501")) => Ok(false),
         Err(error) => Err(error),
     }
 }
