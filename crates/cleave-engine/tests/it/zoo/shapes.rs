@@ -275,3 +275,23 @@ async fn every_shape_of_table_goes_there_and_back() {
         travel(from, to, "shapes", &exhibit()).await;
     }
 }
+
+#[tokio::test]
+async fn a_table_without_columns_goes_there_and_back() {
+    let round = || {
+        vec![
+            "insert into void default values".to_owned(),
+            "delete from void where ctid = (select min(ctid) from void)".to_owned(),
+        ]
+    };
+    let exhibit = Exhibit {
+        schema: vec![
+            "create table void ()".to_owned(),
+            "insert into void select from generate_series(1, 5)".to_owned(),
+        ],
+        lines: "identity = { \"public.void\" = \"full\" }".to_owned(),
+        rounds: [round(), round(), round()],
+        ..Exhibit::default()
+    };
+    travel(Version::V14, Version::V18, "void", &exhibit).await;
+}
