@@ -1,6 +1,7 @@
 //! What stands against a move, found before the first byte: refusals and warnings about tables, servers and target.
 
 mod body;
+mod published;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use cleave_model::{Ident, Oid, quote_ident};
 pub(crate) fn check(scope: &Scope<'_>, target: &Catalog, service: &Service) -> Vec<Finding> {
     let mut findings = servers(scope.catalog, target);
     findings.extend(table_findings(scope, service));
+    findings.extend(published::findings(scope, target, service));
     findings.extend(target_is_free(target, &service.home.value.schema));
     findings.extend(roles(scope, target, service));
     findings.extend(extensions(scope, target));
@@ -130,6 +132,12 @@ fn identity(table: &Table, service: &Service) -> Option<Finding> {
     }
     let (message, usable) = if table.replica_identity == ReplicaIdentity::Nothing {
         ("its replica identity is NOTHING: updates and deletes could not be followed", None)
+    } else if table.primary_key().is_some() {
+        let usable = table.indexes.iter().find(|index| index.identifies_rows);
+        (
+            "its primary key is deferrable and identifies no row: updates and deletes could not be followed",
+            usable,
+        )
     } else {
         let usable = table.indexes.iter().find(|index| index.identifies_rows);
         ("it has no key that identifies a row: updates and deletes could not be followed", usable)
@@ -137,7 +145,10 @@ fn identity(table: &Table, service: &Service) -> Option<Finding> {
     let name = table.name.quoted();
     let fix = match usable {
         Some(index) => format!("alter table {name} replica identity using index {};", index.name.quoted()),
-        None if table.primary_key().is_some() => format!("alter table {name} replica identity default;"),
+        None if table.immediate_primary_key().is_some() => {
+            format!("alter table {name} replica identity default;")
+        }
+        None if table.primary_key().is_some() => format!("alter table {name} replica identity full;"),
         None => format!("alter table {name} replica identity full; -- or add a primary key"),
     };
     Some(Finding::refusal("C0208", &table.name, message).fix(fix))

@@ -138,14 +138,24 @@ fn columns_are_planned(
         }
         for ours in &here.columns {
             let Some(theirs) = there.column(&ours.name) else { continue };
-            // Types of users are named by their schema, which differs.
-            if ours.user_type.is_none() && theirs.user_type.is_none() && ours.type_name != theirs.type_name {
+            // Types of users are named by their schema, which differs; an extension's may be named with its schema.
+            let is_same = || bare_type(&ours.type_name, source) == bare_type(&theirs.type_name, target);
+            if ours.user_type.is_none() && theirs.user_type.is_none() && !is_same() {
                 let (table, column) = (&here.name, &ours.name);
                 return refuse(format!("column {column} of {table} has another type than at the target"));
             }
         }
     }
     Ok(())
+}
+
+/// A type's name without the schema of an extension: whether it is shown depends on where the table stands.
+fn bare_type<'t>(name: &'t str, catalog: &Catalog) -> &'t str {
+    let without = |schema: &Ident| {
+        let bare = name.strip_prefix(&schema.quoted()).or_else(|| name.strip_prefix(schema.as_str()));
+        bare.and_then(|rest| rest.strip_prefix('.'))
+    };
+    catalog.extensions.iter().find_map(|extension| without(&extension.schema)).unwrap_or(name)
 }
 
 /// Moved tables, tables with keys into or out of the set, views that read it.

@@ -12,6 +12,7 @@ pub(crate) mod oid {
     pub(crate) const INT4: u32 = 23;
     pub(crate) const TEXT: u32 = 25;
     pub(crate) const OID: u32 = 26;
+    pub(crate) const XML: u32 = 142;
     pub(crate) const CIDR: u32 = 650;
     pub(crate) const FLOAT4: u32 = 700;
     pub(crate) const FLOAT8: u32 = 701;
@@ -55,7 +56,8 @@ pub(crate) enum Textual {
     Cast,
     /// Adding zero makes 0 of -0, which is the same value.
     AddZero,
-    /// The cast of `character` strips blanks; the output function does not.
+    /// The cast of `character` strips blanks; the output function does not. That of `xml` keeps the declaration of an
+    /// encoding, which the output function leaves out, and with it every way in which a value leaves its server.
     Output,
 }
 
@@ -108,7 +110,7 @@ impl Textual {
     pub(crate) fn of(type_oid: u32) -> Self {
         match type_oid {
             oid::FLOAT4 | oid::FLOAT8 => Self::AddZero,
-            oid::BPCHAR => Self::Output,
+            oid::BPCHAR | oid::XML => Self::Output,
             _ => Self::Cast,
         }
     }

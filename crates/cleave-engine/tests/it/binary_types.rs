@@ -7,7 +7,7 @@ use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
 
 /// Extremes of each type, as text.
-const VALUES: [(&str, &[&str]); 53] = [
+pub(crate) const VALUES: [(&str, &[&str]); 53] = [
     ("bool", &["t", "f"]),
     ("bytea", &["\\x", "\\x00ff5c"]),
     ("char", &["a", ""]),
@@ -85,7 +85,7 @@ async fn every_stable_type_has_the_same_name_and_array_on_every_version() {
 }
 
 /// Intervals keep their bytes, but not their meaning, between 16 and 17.
-fn travels(name: &str, from: Version, to: Version) -> bool {
+pub(crate) fn travels(name: &str, from: Version, to: Version) -> bool {
     let infinite = |version| version >= Version::V17;
     name != "interval" || infinite(from) == infinite(to)
 }

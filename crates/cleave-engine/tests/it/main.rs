@@ -18,3 +18,4 @@ mod privileges;
 mod repair;
 mod review_wedges;
 mod trouble;
+mod zoo;

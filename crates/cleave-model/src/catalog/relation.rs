@@ -111,11 +111,17 @@ impl Table {
         self.constraints.iter().find(|c| c.kind == ConstraintKind::PrimaryKey).map(|c| c.columns.as_slice())
     }
 
+    /// The primary key's columns, if its rows are told apart at every moment: a deferrable key is no replica identity.
+    pub fn immediate_primary_key(&self) -> Option<&[Ident]> {
+        let mut keys = self.constraints.iter().filter(|c| c.kind == ConstraintKind::PrimaryKey);
+        keys.find(|key| !key.deferrable).map(|key| key.columns.as_slice())
+    }
+
     /// The columns by which updates and deletes name a row: the replica identity index or the primary key.
     /// `None` for FULL without such (all columns then) and for tables whose changes cannot be followed.
     pub fn identity_columns(&self) -> Option<&[Ident]> {
         match &self.replica_identity {
-            ReplicaIdentity::Default => self.primary_key(),
+            ReplicaIdentity::Default => self.immediate_primary_key(),
             ReplicaIdentity::Index(name) => {
                 self.indexes.iter().find(|i| i.name == *name).map(|i| i.columns.as_slice())
             }

@@ -66,9 +66,9 @@ fn columns_sql() -> String {
          join pg_class c on c.oid = a.attrelid
          join pg_namespace n on n.oid = c.relnamespace
          join pg_type t on t.oid = a.atttypid
-         left join pg_range multi on multi.rngmultitypid = t.oid
-         join pg_type element on element.oid = case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem
-                                                    else coalesce(multi.rngtypid, t.oid) end
+         left join pg_type item on t.typcategory = 'A' and item.oid = t.typelem
+         left join pg_range multi on multi.rngmultitypid = coalesce(item.oid, t.oid)
+         join pg_type element on element.oid = coalesce(multi.rngtypid, item.oid, t.oid)
          join pg_namespace en on en.oid = element.typnamespace
          left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
          {acl}

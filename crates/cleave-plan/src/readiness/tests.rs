@@ -7,8 +7,8 @@ use crate::scope::sample::{
 use crate::{Scope, Weight};
 use cleave_config::Config;
 use cleave_model::catalog::{
-    Extension, Grant, Index, ObjectRef, Outside, OutsideNeed, Persistence, ReferentialAction,
-    ReplicaIdentity, Rule, Subscription, TableKind, TriggerFiring,
+    Extension, Generated, Grant, Index, ObjectRef, Outside, OutsideNeed, Persistence, ReferentialAction,
+    ReplicaIdentity, Rule, Subscription, Table, TableKind, TriggerFiring,
 };
 use cleave_model::{Ident, QualifiedName};
 
@@ -447,4 +447,58 @@ fn servers_must_be_able_to_decode_and_to_write() {
             "C0205 warning database products: collations differ (C.UTF-8 and en_US.UTF-8): text sorts differently at the new home",
         ],
     );
+}
+
+#[test]
+fn a_generated_column_is_no_part_of_an_identity() {
+    let generated = |table: &mut Table, at: usize| {
+        table.columns[at].generated = Some(Generated::Stored("1".into()));
+    };
+    let message = "C0232 refusal public.film: column id of its identity is generated, and generated columns are not published: updates and deletes could not be followed";
+    check(&Sample::with([table("film").set(|t| generated(t, 0))]), "", &[message]);
+    check(&Sample::with([table("film").set(|t| generated(t, 1))]), "", &[]);
+}
+
+#[test]
+fn a_whole_row_with_a_generated_column_is_refused_from_18_on() {
+    let with = |source: u32, target: u32| {
+        let mut sample = Sample::with([keyless("film").set(|t| {
+            t.replica_identity = ReplicaIdentity::Full;
+            t.columns[1].generated = Some(Generated::Stored("1".into()));
+        })]);
+        sample.source.facts.version_num = source * 10_000;
+        sample.target.facts.version_num = target * 10_000;
+        sample
+    };
+    let refused = [
+        "C0232 refusal public.film: its replica identity is FULL and column name is generated: PostgreSQL 18 refuses updates and deletes of such a table once it is published",
+        r#"  fix: alter table "public"."film" replica identity default; -- with a primary key"#,
+    ];
+    check(&with(14, 17), "", &[]);
+    check(&with(14, 18), "", &refused);
+    check(&with(18, 15), "", &refused);
+}
+
+#[test]
+fn row_level_security_behind_a_bridge_is_told() {
+    let guarded = Sample::with([table("film").set(|t| t.row_security = (true, false))]);
+    let warning = "C0233 warning public.film: it has row level security: for all who come through the bridge its policies see the role cleave_bridge_films, and hide what they hide from it";
+    check(&guarded, "", &[warning]);
+    check(&guarded, &format!("bridge = \"none\"\n{COPIES}"), &[]);
+}
+
+#[test]
+fn a_deferrable_key_identifies_no_row() {
+    let deferrable = || {
+        table("film").set(|t| {
+            t.constraints[0].deferrable = true;
+            t.indexes[0].identifies_rows = false;
+        })
+    };
+    let message = "C0208 refusal public.film: its primary key is deferrable and identifies no row: updates and deletes could not be followed";
+    let fix = r#"  fix: alter table "public"."film" replica identity full;"#;
+    check(&Sample::with([deferrable()]), "", &[message, fix]);
+    let other = deferrable().index(unique_index("film_name_key", "name"));
+    let fix = r#"  fix: alter table "public"."film" replica identity using index "film_name_key";"#;
+    check(&Sample::with([other]), "", &[message, fix]);
 }

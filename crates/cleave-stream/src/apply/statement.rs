@@ -220,6 +220,11 @@ fn same(column: &LayoutColumn, number: &mut usize) -> String {
             let text = r#"::pg_catalog.text collate "pg_catalog"."C""#;
             format!("{name}{text} {same} ${number}::{of_type}{text}")
         }
+        Comparison::Printed => {
+            // An array prints its elements by their own function, and tells null from the empty text.
+            let text = r#"::pg_catalog.text collate "pg_catalog"."C""#;
+            format!("array[{name}]{text} {same} array[${number}::{of_type}]{text}")
+        }
     }
 }
 

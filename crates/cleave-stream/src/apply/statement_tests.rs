@@ -157,6 +157,16 @@ fn without_a_key_one_of_the_rows_that_are_exactly_alike_is_deleted() {
 }
 
 #[test]
+fn a_value_whose_cast_says_something_else_is_told_by_what_it_prints() {
+    let said =
+        same(&LayoutColumn { cell: 0, target: column("page", "xml", Comparison::Printed, false) }, &mut 0);
+    assert_eq!(
+        said,
+        r#"array["page"]::pg_catalog.text collate "pg_catalog"."C" is not distinct from array[$1::"pg_catalog"."xml"]::pg_catalog.text collate "pg_catalog"."C""#
+    );
+}
+
+#[test]
 fn a_key_that_was_not_sent_is_an_error_that_names_the_table_only() {
     let change = Change::Update { old: None, new: tuple([Cell::Unchanged, text("Alien"), Cell::Null]) };
     let error = plan(&layout(&[0], false), &change).unwrap_err();

@@ -42,6 +42,9 @@ pub(super) enum Comparison {
     Bytewise,
     /// All others: as text. Some have no equality, and `1.0 = 1.00` in numeric, `'24:00' = '1 day'` in intervals.
     AsText,
+    /// As the type prints it, where a cast to text says something else: that of `bpchar` strips blanks that count, that
+    /// of `xml` keeps the declaration of an encoding, which no value has that came from elsewhere.
+    Printed,
 }
 
 /// Reads the present names and columns of all routes' tables.
@@ -183,6 +186,8 @@ fn comparison(base_type: u32) -> Comparison {
         16 | 17 | 20 | 21 | 23 | 26 | 1082 | 1083 | 1114 | 1184 | 2950 => Comparison::Native,
         // text, varchar
         25 | 1043 => Comparison::Bytewise,
+        // xml, bpchar
+        142 | 1042 => Comparison::Printed,
         _ => Comparison::AsText,
     }
 }

@@ -7,5 +7,5 @@ mod network;
 mod operators;
 mod plans;
 mod servers;
-mod stage;
+pub(crate) mod stage;
 mod strays;
