@@ -69,6 +69,8 @@ impl Runner {
         move_.m_lease.check(&*m).await?;
         cleave_journal::delete_owner(&*m, &self.service).await?;
         MoveRow::transition(&*m, &self.service, &[row.state], MoveState::Cancelled).await?;
+        // What has stopped a stream is over with the stream.
+        MoveRow::set_problem(&*m, &self.service, None).await?;
         move_.journal_m(&*m, CANCEL, EntryEvent::Done, &json!({})).await?;
         sql(&m, "commit").await?;
         step.finish("the service is where it was");

@@ -85,6 +85,10 @@ async fn a_write_past_the_fence_of_the_new_home_stops_the_way_back() {
         "{said}"
     );
     assert_eq!(stage.home().await, "monolith");
+    // What is taken back has no problem any more.
+    stage.verb(Verb::Cancel).await.unwrap();
+    let settled = "select state = 'cancelled' and problem is null from cleave.move where service = 'SERVICE'";
+    stage.until(&stage.m, settled).await;
 }
 
 #[tokio::test]
