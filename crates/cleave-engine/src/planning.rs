@@ -124,6 +124,11 @@ async fn room(observed: &Observed) -> Result<Vec<cleave_plan::Finding>, EngineEr
             slots: row.get(0),
             senders: row.get(1),
             origins: row.get(2),
+            origins_setting: if session.server_version_num() >= 180_000 {
+                "max_active_replication_origins"
+            } else {
+                "max_replication_slots"
+            },
             connections: row.get(3),
         };
         findings.extend(cleave_plan::check_room(&free, site.name.as_str()));

@@ -9,28 +9,35 @@ pub struct Room {
     pub slots: i64,
     /// Of `max_wal_senders`.
     pub senders: i64,
-    /// Of `max_active_replication_origins` (18), else `max_replication_slots`.
+    /// Of `origins_setting`.
     pub origins: i64,
+    /// What bounds the origins: `max_active_replication_origins` from 18 on, `max_replication_slots` before.
+    pub origins_setting: &'static str,
     /// Of `max_connections`.
     pub connections: i64,
 }
 
 /// What a move takes on each side: a slot for its stream and one that lives during the copy; a walsender for each;
 /// an origin for the applier (copy workers take theirs one after another at worst); sessions of copy and switch.
-const NEEDED: [(&str, i64); 4] = [
-    ("max_replication_slots", 2),
-    ("max_wal_senders", 2),
-    ("max_active_replication_origins", 2),
-    ("max_connections", 12),
-];
+const SLOTS: i64 = 2;
+const SENDERS: i64 = 2;
+const ORIGINS: i64 = 2;
+const CONNECTIONS: i64 = 12;
 
 /// Names what is short on the server of `database`.
 pub fn check_room(room: &Room, database: &str) -> Vec<Finding> {
-    let free = [room.slots, room.senders, room.origins, room.connections];
-    let short = NEEDED.iter().zip(free).filter(|((_, needed), free)| free < needed);
+    let wanted = [
+        ("slots", "max_replication_slots", room.slots, SLOTS),
+        ("walsenders", "max_wal_senders", room.senders, SENDERS),
+        ("origins", room.origins_setting, room.origins, ORIGINS),
+        ("connections", "max_connections", room.connections, CONNECTIONS),
+    ];
+    let short = wanted.into_iter().filter(|(_, _, free, needed)| free < needed);
     short
-        .map(|((setting, needed), free)| {
-            let message = format!("{free} free of {setting}, the move takes {needed}");
+        .map(|(what, setting, free, needed)| {
+            let free = free.max(0);
+            let message =
+                format!("{setting} leaves room for {free} of the {needed} {what} that the move takes");
             let fix = format!("raise {setting} and restart the server, or drop what is no longer used");
             Finding::refusal("C0221", format!("database {database}"), message).fix(fix)
         })
@@ -43,10 +50,18 @@ mod tests {
 
     #[test]
     fn what_is_short_is_named_with_its_setting() {
-        let room = Room { slots: 1, senders: 5, origins: 5, connections: 100 };
-        let findings = check_room(&room, "monolith");
-        assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].message, "1 free of max_replication_slots, the move takes 2");
-        assert!(check_room(&Room { slots: 2, ..room }, "monolith").is_empty());
+        let origins_setting = "max_replication_slots";
+        let room = Room { slots: 1, senders: 5, origins: 1, origins_setting, connections: 100 };
+        let said = |room: &Room| -> Vec<String> {
+            check_room(room, "monolith").into_iter().map(|finding| finding.message).collect()
+        };
+        assert_eq!(
+            said(&room),
+            [
+                "max_replication_slots leaves room for 1 of the 2 slots that the move takes",
+                "max_replication_slots leaves room for 1 of the 2 origins that the move takes"
+            ]
+        );
+        assert!(said(&Room { slots: 2, origins: 2, ..room }).is_empty());
     }
 }

@@ -82,7 +82,7 @@ impl Options {
             ("log_timezone", "UTC"),
             ("max_connections", "200"),
             ("max_prepared_transactions", "10"),
-            ("max_replication_slots", "40"),
+            ("max_replication_slots", "120"),
             ("max_wal_senders", "40"),
             ("password_encryption", "scram-sha-256"),
             ("shared_buffers", "32MB"),
@@ -93,7 +93,7 @@ impl Options {
         .into();
         settings.insert("unix_socket_directories", sockets.display().to_string());
         if version >= Version::V18 {
-            settings.insert("max_active_replication_origins", "40".to_owned());
+            settings.insert("max_active_replication_origins", "120".to_owned());
         }
         if !self.durable {
             settings.insert("fsync", "off".to_owned());
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn origins_have_a_setting_of_their_own_from_18_on() {
         let text = |version| Options::new().configuration(version, Path::new("/tmp/s"));
-        assert!(text(Version::V18).contains("max_active_replication_origins = '40'"));
+        assert!(text(Version::V18).contains("max_active_replication_origins = '120'"));
         assert!(!text(Version::V17).contains("max_active_replication_origins"));
     }
 }

@@ -21,7 +21,7 @@ async fn every_version_starts_ready_for_logical_replication() {
         let number: u32 = shown(&cluster, "server_version_num").await.parse().unwrap();
         assert_eq!(number / 10_000, cluster.version().major());
         assert_eq!(shown(&cluster, "wal_level").await, "logical");
-        assert_eq!(shown(&cluster, "max_replication_slots").await, "40");
+        assert_eq!(shown(&cluster, "max_replication_slots").await, "120");
         assert_eq!(shown(&cluster, "max_wal_senders").await, "40");
         assert_eq!(shown(&cluster, "server_encoding").await, "UTF8");
         assert_eq!(shown(&cluster, "fsync").await, "off");

@@ -63,6 +63,9 @@ pub(super) async fn travel(from: Version, to: Version, hint: &str, exhibit: &Exh
     journey.change(&stage.m, "public", &exhibit.rounds[2]).await;
     journey.verify(&at("back")).await;
     journey.equal("public", "films", &at("back")).await;
+    // Origins belong to the server, which all journeys share.
+    let cancelled = stage.verb(Verb::Cancel).await;
+    cancelled.unwrap_or_else(|error| panic!("{}: {}", at("cancel"), stage.say(&error.problem())));
 }
 
 impl Journey {
