@@ -11,6 +11,7 @@ mod units;
 
 pub mod catalog;
 pub mod labels;
+pub mod workload;
 
 pub use ident::{Ident, QualifiedName};
 pub use names::{DatabaseName, Direction, Epoch, InvalidName, Oid, ServiceName};
