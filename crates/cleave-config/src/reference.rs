@@ -86,6 +86,7 @@ fn kind(kind: &Kind) -> &'static str {
         Kind::Size => "size",
         Kind::Count { .. } => "whole number, 1 to 64",
         Kind::Commands => "array of shell commands",
+        Kind::Pooler => "`{ admin, databases, config }`",
         Kind::SplitTargets => "array of `{ service, reached_by }`",
     }
 }

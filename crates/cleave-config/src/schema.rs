@@ -87,6 +87,16 @@ fn kind_schema(kind: &Kind) -> Value {
         Kind::Size => matching(SIZE),
         Kind::Count { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Commands => texts(),
+        Kind::Pooler => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["admin", "databases", "config"],
+            "properties": {
+                "admin": text(),
+                "databases": { "type": "array", "items": text(), "minItems": 1 },
+                "config": text(),
+            },
+        }),
         Kind::SplitTargets => json!({
             "type": "array",
             "items": {

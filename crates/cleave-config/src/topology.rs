@@ -2,7 +2,7 @@
 
 use crate::{ConfigError, DatabaseName, ServiceName, Source, Spanned, TablePattern, UrlSource};
 use cleave_model::{Ident, QualifiedName};
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// A whole, checked file: every name in it resolves, no exact table name is claimed twice.
 #[derive(Clone, Debug)]
@@ -55,8 +55,21 @@ pub struct Service {
     pub on_ddl: OnDdl,
     /// What Cleave may set as replica identity, by table.
     pub identity: BTreeMap<QualifiedName, Spanned<IdentityChoice>>,
+    /// The pooler whose clients follow the service to its home.
+    pub pooler: Option<Pooler>,
     /// Where the service's name stands.
     pub span: crate::Span,
+}
+
+/// A PgBouncer, as a service names it.
+#[derive(Clone, Debug)]
+pub struct Pooler {
+    /// How its admin console is reached.
+    pub admin: UrlSource,
+    /// Names in its `[databases]` section, at least one.
+    pub databases: Vec<String>,
+    /// The file with the lines of these databases; a relative path starts at the folder of `cleave.toml`.
+    pub config: PathBuf,
 }
 
 /// `database/schema`: the system of record of a service's tables, or the place of a copy.

@@ -1,6 +1,6 @@
 //! One service's open move with everything its steps need.
 
-use crate::{EngineError, Events, Site};
+use crate::{EngineError, Events, Site, pooler::Pooler};
 use cleave_config::{Hooks, Limits};
 use cleave_journal::{Entry, EntryEvent, Lease, MoveRow};
 use cleave_model::{Direction, ServiceName, labels};
@@ -25,6 +25,7 @@ pub(crate) struct MoveContext {
     /// A switch ends sessions that keep it from its locks for so long.
     pub(crate) terminate_blockers_after: Option<Duration>,
     pub(crate) hooks: Hooks,
+    pub(crate) pooler: Option<Pooler>,
     /// Where hooks run.
     pub(crate) folder: PathBuf,
     pub(crate) events: Events,

@@ -93,6 +93,14 @@ pub enum EngineError {
         /// Why, without the URL.
         reason: String,
     },
+    /// `C0422`: the URL of a pooler's console could not be had.
+    #[error("the URL of service {service}'s PgBouncer could not be read: {reason}")]
+    PoolerUrl {
+        /// The service.
+        service: ServiceName,
+        /// Why, without the URL.
+        reason: String,
+    },
     /// `C0423`: a stored value cannot be read.
     #[error("{what} cannot be read: {reason}")]
     Stored {
@@ -113,6 +121,20 @@ pub enum EngineError {
         reason: String,
         /// True if the home had changed before.
         switched: bool,
+    },
+    /// `C0719`: clients of the pooler did not come to rest in time.
+    #[error("transactions of PgBouncer's clients did not end within {limit_ms} ms")]
+    PoolerBusy {
+        /// Milliseconds.
+        limit_ms: u128,
+    },
+    /// `C0720`: the home has changed, and the pooler does not lead there yet.
+    #[error("{home} is the home, but PgBouncer does not lead there yet: {reason}")]
+    Pooler {
+        /// The new home.
+        home: DatabaseName,
+        /// Why.
+        reason: String,
     },
     /// A problem that another engine has reported.
     #[error("{0}")]
@@ -166,10 +188,12 @@ impl EngineError {
             Self::Gate { code, .. } => code,
             Self::NoSuchService { .. } => "C0420",
             Self::WrongState { .. } => "C0421",
-            Self::Url { .. } => "C0422",
+            Self::Url { .. } | Self::PoolerUrl { .. } => "C0422",
             Self::Stored { .. } => "C0423",
             Self::Interrupted => "C0424",
             Self::Hook { .. } => "C0425",
+            Self::PoolerBusy { .. } => "C0719",
+            Self::Pooler { .. } => "C0720",
             Self::Reported(problem) => &problem.code,
         }
     }
@@ -193,7 +217,7 @@ impl EngineError {
             Self::NoSuchService { known, .. } => {
                 problem.hint(format!("it has {}", known.join(", "))).exit(ExitCode::Usage)
             }
-            Self::Config { .. } | Self::Url { .. } => problem.exit(ExitCode::Usage),
+            Self::Config { .. } | Self::Url { .. } | Self::PoolerUrl { .. } => problem.exit(ExitCode::Usage),
             Self::Refused { service, findings, .. } => {
                 let plan = ["plan", service.as_str()];
                 Problem { causes: findings.clone(), ..problem }
@@ -221,6 +245,11 @@ impl EngineError {
             Self::Hook { switched: true, .. } => {
                 problem.hint("the switch is made and stays; run by hand what the hook should have done")
             }
+            Self::PoolerBusy { .. } => problem.hint(
+                "raise write_pause, or end the long transactions; its clients went on after each attempt",
+            ),
+            Self::Pooler { .. } => problem
+                .hint("its clients go on, over the bridge; run the command again once the cause is gone"),
             Self::Reported(problem) => (**problem).clone(),
             Self::Pg(error) | Self::Connect { source: error, .. } => crate::help::against(error, problem),
             Self::Stream(error) => crate::help::against_stream(error, problem),

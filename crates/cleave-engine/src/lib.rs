@@ -15,6 +15,7 @@ mod init;
 mod lease;
 mod operations;
 mod planning;
+mod pooler;
 mod proof;
 mod references;
 mod runner;

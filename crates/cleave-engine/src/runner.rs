@@ -128,6 +128,7 @@ impl Runner {
             limits,
             terminate_blockers_after: self.wishes.terminate_blockers_after,
             hooks: self.topology.config().hooks.clone(),
+            pooler: self.topology.pooler(&self.service)?,
             folder: self.topology.folder().to_owned(),
             events: self.events.clone(),
             cancelled: self.cancelled.clone(),

@@ -1,8 +1,8 @@
 //! The databases of cleave.toml as places that can be connected to.
 
-use crate::{EngineError, Wishes};
+use crate::{EngineError, Wishes, pooler::Pooler};
 use cleave_config::{Config, Database, UrlSource};
-use cleave_model::DatabaseName;
+use cleave_model::{DatabaseName, ServiceName};
 use cleave_pg::{Endpoint, Session};
 use std::{
     collections::BTreeMap,
@@ -95,6 +95,23 @@ impl Topology {
             reason: format!("{} has no such entry under [databases]", self.config.file),
         })?;
         self.read(database)
+    }
+
+    /// The pooler of a service, if it has one.
+    ///
+    /// # Errors
+    /// As [`Self::site`], for its console's URL.
+    pub(crate) fn pooler(&self, service: &ServiceName) -> Result<Option<Pooler>, EngineError> {
+        let configured = self.config.service(service.as_str()).and_then(|service| service.pooler.as_ref());
+        let Some(configured) = configured else { return Ok(None) };
+        let text = self
+            .read_url(&configured.admin)
+            .map_err(|reason| EngineError::PoolerUrl { service: service.clone(), reason })?;
+        Ok(Some(Pooler {
+            admin: Endpoint::parse(&text)?,
+            names: configured.databases.clone(),
+            file: self.folder.join(&configured.config),
+        }))
     }
 
     fn read(&self, database: &Database) -> Result<Site, EngineError> {

@@ -30,4 +30,6 @@ pub use error::{During, PgError, ServerError};
 pub use facts::facts;
 pub use fingerprint::fingerprint;
 pub use replication::connect_replication;
-pub use session::{Canceller, Notice, Notification, Session, connect};
+pub use session::{
+    Canceller, Notice, Notification, PoolMode, PooledDatabase, PoolerConsole, Session, connect,
+};

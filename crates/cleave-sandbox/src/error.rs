@@ -36,6 +36,17 @@ pub enum Error {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// PgBouncer is not installed.
+    #[error("there is no PgBouncer: run `cargo xtask servers`, or install it")]
+    NoPooler,
+    /// PgBouncer does not answer.
+    #[error("PgBouncer does not answer; the end of its log:\n{log}")]
+    PoolerNotReady {
+        /// The end of its log.
+        log: String,
+        /// The last attempt's error.
+        source: Box<Error>,
+    },
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {

@@ -10,7 +10,7 @@ mod oracle;
 mod version;
 mod workload;
 
-pub use cluster::{Cluster, Options, StopMode, connect};
+pub use cluster::{Cluster, Options, Pooler, StopMode, connect};
 pub use error::Error;
 pub use oracle::{Fault, Finding, Oracle, Verdict};
 pub use version::Version;

@@ -62,7 +62,7 @@ fn url_from(
     urls
 }
 
-fn url(item: &Item, of: &str, findings: &mut Findings<'_>) -> Option<UrlSource> {
+pub(super) fn url(item: &Item, of: &str, findings: &mut Findings<'_>) -> Option<UrlSource> {
     let text = value::text(item, "url", findings)?;
     match UrlSource::parse(&text.value) {
         Ok(url) => {

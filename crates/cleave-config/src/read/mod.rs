@@ -5,6 +5,7 @@
 
 mod databases;
 mod findings;
+mod pooler;
 mod sections;
 mod services;
 mod settings;

@@ -106,7 +106,7 @@ fn check_keys(
     }
 }
 
-fn unknown<'n>(
+pub(super) fn unknown<'n>(
     name: &str,
     span: &Span,
     place: &str,

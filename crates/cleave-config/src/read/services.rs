@@ -2,6 +2,7 @@
 
 use super::databases::NAME_HINT;
 use super::findings::Findings;
+use super::pooler;
 use super::sections::{self, Entry};
 use super::value;
 use crate::keys::{BRIDGES, ON_DDL};
@@ -48,6 +49,7 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         value::choice(item, "on_ddl", ON_DDL, findings);
     }
     let identity = get("identity").map(|item| identity(item, findings)).unwrap_or_default();
+    let pooler = get("pgbouncer").and_then(|item| pooler::read(item, findings));
     check_live_move(home.as_ref(), from.as_ref(), findings);
     let copy = one_copy(copies, home.as_ref(), from.as_ref(), findings);
     check_bridge(bridge.as_ref(), get("copies").is_some(), findings);
@@ -61,6 +63,7 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         bridge: bridge?,
         on_ddl: OnDdl::Stop,
         identity,
+        pooler,
         span: entry.span.clone(),
     })
 }

@@ -67,6 +67,14 @@ fn a_table_claimed_twice_names_both_services() {
 }
 
 #[test]
+fn a_pooler_without_all_its_keys_says_which_are_missing() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\n\
+         pgbouncer = { admin = \"env:POOL\", database = \"shop\", databases = [] }\n"
+    ));
+}
+
+#[test]
 fn a_bridge_that_reads_a_copy_needs_one() {
     insta::assert_snapshot!(check(
         "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\nbridge = \"local\"\n"

@@ -17,6 +17,7 @@ copies = ["monolith/films_copy"]
 bridge = "local"
 on_ddl = "stop"
 identity = { "public.film_log" = "full", "public.film_tag" = "index:film_tag_key" }
+pgbouncer = { admin = "env:PGBOUNCER_URL", databases = ["shop"], config = "databases.ini" }
 
 [limits]
 write_pause = "250ms"
@@ -46,6 +47,13 @@ fn every_key_of_a_live_move_is_read_into_a_typed_value() {
     assert_eq!(identity, &IdentityChoice::Index(Ident::new("film_tag_key")));
     assert_eq!(films.tables[1].value.to_string(), "public.film_*");
     assert_eq!(&FULL[films.tables[1].span.clone()], "\"public.film_*\"");
+
+    let pooler = films.pooler.as_ref().unwrap();
+    assert_eq!(pooler.admin, UrlSource::Env("PGBOUNCER_URL".to_owned()));
+    assert_eq!(
+        (&pooler.databases[..], pooler.config.to_str()),
+        (&["shop".to_owned()][..], Some("databases.ini"))
+    );
 
     assert_eq!(config.limits.write_pause, Duration::from_millis(250));
     assert_eq!(config.limits.lock_budget, Duration::from_secs(60));

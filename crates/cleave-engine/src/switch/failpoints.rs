@@ -20,9 +20,9 @@ pub(super) fn points_of(round: Round, step: Step) -> [&'static str; 4] {
     macro_rules! all {
         ($round:literal) => {
             points!($round, step;
-                Gates => "gates", Bridge => "bridge", Fence => "fence", Marker => "marker", Drain => "drain",
+                Gates => "gates", Bridge => "bridge", Pool => "pool", Fence => "fence", Marker => "marker", Drain => "drain",
                 Sequences => "sequences", Hooks => "hooks", HalfOpen => "half_open", Close => "close", Switch => "switch", Open => "open",
-                Tidy => "tidy",
+                Repoint => "repoint", Tidy => "tidy",
             )
         };
     }

@@ -138,6 +138,31 @@ impl Switch<'_> {
         sql(&session, &statements).await
     }
 
+    /// The pooler's clients wait from here. Half of the pause is theirs to end their transactions.
+    pub(super) async fn hold_pool(&mut self) -> Result<(), EngineError> {
+        let Some(pooler) = &self.move_.pooler else { return Ok(()) };
+        self.ladder_began.get_or_insert_with(Instant::now);
+        self.move_.check_cancelled()?;
+        self.pause_began = Some(Instant::now());
+        pooler.hold(self.move_.limits.write_pause / 2).await
+    }
+
+    /// They go on where they were.
+    pub(super) async fn resume_pool(&mut self) -> Result<(), EngineError> {
+        match &self.move_.pooler {
+            Some(pooler) => pooler.resume().await,
+            None => Ok(()),
+        }
+    }
+
+    /// They go on at the new home.
+    pub(super) async fn repoint_pool(&mut self) -> Result<(), EngineError> {
+        match &self.move_.pooler {
+            Some(pooler) => pooler.repoint(self.move_, self.round).await,
+            None => Ok(()),
+        }
+    }
+
     /// Begins T (and TN) and takes the locks: from here writers wait.
     pub(super) async fn fence(&mut self) -> Result<(), EngineError> {
         self.attempts += 1;
@@ -158,9 +183,11 @@ impl Switch<'_> {
         let detail = json!({ "xid": xid, "pid": pid, "epoch": self.epoch.0 });
         self.move_.journal_m(&*self.m, &self.step_name(Step::Fence), EntryEvent::Begin, &detail).await?;
         self.held = Some(Held { t, tn });
-        self.pause_began = Some(Instant::now());
+        // Clients of a pooler wait already.
+        let began = *self.pause_began.get_or_insert_with(Instant::now);
+        let left = self.move_.limits.write_pause.saturating_sub(began.elapsed());
         // Each lock has its own limit, the first ones are held while the last is waited for: their sum has a limit too.
-        match tokio::time::timeout(self.move_.limits.write_pause, self.lock()).await {
+        match tokio::time::timeout(left, self.lock()).await {
             Ok(result) => result,
             Err(_) => Err(EngineError::gate("C0701", "the locks could not all be had within write_pause")
                 .hint("raise write_pause, lower lock_timeout, or try at a quieter time")),

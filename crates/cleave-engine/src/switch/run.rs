@@ -172,7 +172,7 @@ impl<'a> Switch<'a> {
 
     /// Runs a step and turns its result into the machine's event.
     async fn perform(&mut self, step: Step) -> Result<Event, EngineError> {
-        if step == Step::Hooks && self.move_.hooks.in_pause.is_empty() {
+        if self.is_idle(step) {
             // Nothing to do is not worth a line in reports and journal.
             return Ok(Event::Succeeded);
         }
@@ -211,11 +211,21 @@ impl<'a> Switch<'a> {
         }
     }
 
+    /// True for a step that cleave.toml gives nothing to do.
+    fn is_idle(&self, step: Step) -> bool {
+        match step {
+            Step::Hooks => self.move_.hooks.in_pause.is_empty(),
+            Step::Pool | Step::Repoint => self.move_.pooler.is_none(),
+            _ => false,
+        }
+    }
+
     /// Each step on the heap: the loop's own future stays small.
     async fn run_step(&mut self, step: Step) -> Result<(), EngineError> {
         match step {
             Step::Gates => Box::pin(self.gates()).await,
             Step::Bridge => Box::pin(self.prepare_bridge()).await,
+            Step::Pool => Box::pin(self.hold_pool()).await,
             Step::Fence => Box::pin(self.fence()).await,
             Step::Marker => Box::pin(self.write_marker()).await,
             Step::Drain => Box::pin(self.drain()).await,
@@ -225,17 +235,22 @@ impl<'a> Switch<'a> {
             Step::Close => Box::pin(self.close()).await,
             Step::Switch => Box::pin(self.switch()).await,
             Step::Open => Box::pin(self.open()).await,
+            Step::Repoint => Box::pin(self.repoint_pool()).await,
             Step::Tidy => Box::pin(self.tidy()).await,
         }
     }
 
     /// Takes a step back, again and again until it works: every undo is safe to repeat.
     async fn take_back(&mut self, step: Step) -> Result<Event, EngineError> {
+        if self.is_idle(step) {
+            return Ok(Event::Succeeded);
+        }
         let [_, _, before, after] = points_of(self.round, step);
         cleave_failpoint::hit_async(before).await;
         let began = *self.afterwards_began.get_or_insert_with(Instant::now);
         let result = match step {
             Step::Bridge => Box::pin(self.drop_bridge()).await,
+            Step::Pool => Box::pin(self.resume_pool()).await,
             Step::Fence => Box::pin(self.release()).await,
             Step::HalfOpen => Box::pin(self.close_half_open()).await,
             Step::Close => Box::pin(self.reopen()).await,
@@ -254,13 +269,14 @@ impl<'a> Switch<'a> {
     }
 
     async fn classify(&mut self, step: Step, error: EngineError) -> Result<Event, EngineError> {
-        let after_switch = matches!(step, Step::Open | Step::Tidy);
+        let after_switch = matches!(step, Step::Open | Step::Repoint | Step::Tidy);
         if after_switch {
             let began = *self.afterwards_began.get_or_insert_with(Instant::now);
             return self.again(began, error).await;
         }
         // 55P03 lock timeout; 40P01 deadlock; 57014 statement timeout; 25P03, 25P04 the server's own end of T.
         let event = match error.sqlstate() {
+            _ if matches!(error, EngineError::PoolerBusy { .. }) => Event::LockTimeout,
             Some("55P03" | "40P01") => Event::LockTimeout,
             Some("57014" | "25P03" | "25P04") => Event::OverBudget,
             // A server can end a session between a commit and its answer: after any error M is asked.
@@ -269,7 +285,7 @@ impl<'a> Switch<'a> {
         };
         let detail = json!({ "code": error.code(), "sqlstate": error.sqlstate() });
         self.failure = Some(match event {
-            Event::LockTimeout => self.blocked().await,
+            Event::LockTimeout if step != Step::Pool => self.blocked().await,
             _ => error,
         });
         self.entry(step, EntryEvent::Failed, detail).await;

@@ -46,6 +46,9 @@ impl Runner {
         for direction in [Direction::Forward, Direction::Back] {
             self.stream_gate(direction)?;
         }
+        if let Some(pooler) = &move_.pooler {
+            pooler.gate(move_, round).await?;
+        }
         self.caught_up(move_).await?;
         self.connections_gate(round, move_).await?;
         self.locks_gate(round, move_).await?;

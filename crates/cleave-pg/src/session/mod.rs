@@ -1,9 +1,11 @@
 //! SQL connections: the driver's client over our transport, with settings pinned and a task that drives it.
 
 mod driver;
+mod pooler;
 mod settings;
 
 pub use driver::{Notice, Notification};
+pub use pooler::{PoolMode, PooledDatabase, PoolerConsole};
 pub(crate) use settings::startup_options;
 
 use crate::{

@@ -201,8 +201,9 @@ impl Machine {
         let finish = |reason| AfterUndo::Finish(Outcome::Aborted(reason));
         let then = match event {
             Event::LockTimeout => match self.backoff.take_ms() {
-                // T holds every lock or none: past the fence all is tried again from there, before it the step itself.
-                Some(ms) => AfterUndo::Retry { ms, from: at.min(self.fence_at()) },
+                // T holds every lock or none, and clients of a pooler go on between two attempts: once somebody waits,
+                // all is tried again from where the waiting begins, before that the step itself.
+                Some(ms) => AfterUndo::Retry { ms, from: at.min(self.pause_at()) },
                 None => finish(AbortReason::Locks),
             },
             Event::OverBudget => finish(AbortReason::Budget),
@@ -231,8 +232,8 @@ impl Machine {
         self.round.steps().iter().position(|s| *s == step).unwrap_or(0)
     }
 
-    fn fence_at(&self) -> usize {
-        self.position_of(Step::Fence)
+    fn pause_at(&self) -> usize {
+        self.position_of(Step::Pool)
     }
 
     fn switch_at(&self) -> usize {

@@ -15,13 +15,17 @@ impl Round {
     /// The steps in order.
     pub fn steps(self) -> &'static [Step] {
         use Step::{
-            Bridge, Close, Drain, Fence, Gates, HalfOpen, Hooks, Marker, Open, Sequences, Switch, Tidy,
+            Bridge, Close, Drain, Fence, Gates, HalfOpen, Hooks, Marker, Open, Pool, Repoint, Sequences,
+            Switch, Tidy,
         };
         match self {
-            Self::Cutover => {
-                &[Gates, Bridge, Fence, Marker, Drain, Sequences, Hooks, HalfOpen, Switch, Open, Tidy]
+            Self::Cutover => &[
+                Gates, Bridge, Pool, Fence, Marker, Drain, Sequences, Hooks, HalfOpen, Switch, Open, Repoint,
+                Tidy,
+            ],
+            Self::Rollback => {
+                &[Gates, Pool, Fence, Marker, Drain, Sequences, Hooks, Close, Switch, Open, Repoint, Tidy]
             }
-            Self::Rollback => &[Gates, Fence, Marker, Drain, Sequences, Hooks, Close, Switch, Open, Tidy],
         }
     }
 
@@ -41,6 +45,8 @@ pub enum Step {
     Gates,
     /// Cutover: foreign tables and views are made ready on M under names nobody uses.
     Bridge,
+    /// The connection pooler holds its clients back. Nothing where cleave.toml names none.
+    Pool,
     /// T begins and takes its locks; writers queue. Rollback: also TN on N, which closes the fence there.
     Fence,
     /// A marker is written into the WAL of the home, from another session.
@@ -59,6 +65,8 @@ pub enum Step {
     Switch,
     /// What the other side may only do once T is known to be committed.
     Open,
+    /// The pooler leads its clients to the new home and lets them go on.
+    Repoint,
     /// What can wait until writers go on: keys validated, old bridge objects dropped.
     Tidy,
 }
@@ -69,6 +77,7 @@ impl Step {
         match self {
             Self::Gates => "gates",
             Self::Bridge => "bridge",
+            Self::Pool => "pool",
             Self::Fence => "fence",
             Self::Marker => "marker",
             Self::Drain => "drain",
@@ -78,19 +87,20 @@ impl Step {
             Self::Close => "close",
             Self::Switch => "switch",
             Self::Open => "open",
+            Self::Repoint => "repoint",
             Self::Tidy => "tidy",
         }
     }
 
     /// True if an attempt that ends here must take something back. Markers and sequences on a fenced side hurt
-    /// nobody; `Switch` that did not commit is undone with `Fence`, which ends T.
+    /// nobody; a pooler that holds nobody is resumed for nothing; `Switch` that did not commit is undone with `Fence`, which ends T.
     pub fn leaves_something(self) -> bool {
-        matches!(self, Self::Bridge | Self::Fence | Self::HalfOpen | Self::Close)
+        matches!(self, Self::Bridge | Self::Pool | Self::Fence | Self::HalfOpen | Self::Close)
     }
 
     /// True while writers of the service wait.
     pub fn is_inside_pause(self) -> bool {
-        !matches!(self, Self::Gates | Self::Bridge | Self::Tidy)
+        !matches!(self, Self::Gates | Self::Bridge | Self::Repoint | Self::Tidy)
     }
 }
 

@@ -11,6 +11,9 @@ struct World {
     fence: Fence,
     locked_m: bool,
     locked_n: bool,
+    /// The pooler holds its clients back. It goes on doing so when the process dies.
+    pool_held: bool,
+    pool_leads_to_target: bool,
     /// Written on the home by clients, and what of it the other side has.
     written: u32,
     applied: u32,
@@ -36,6 +39,8 @@ impl World {
             fence,
             locked_m: false,
             locked_n: false,
+            pool_held: false,
+            pool_leads_to_target: home_is_target,
             written: 0,
             applied: 0,
             switches: 0,
@@ -68,6 +73,15 @@ impl World {
     fn run(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Gates | Step::Bridge | Step::Marker | Step::Sequences | Step::Hooks | Step::Tidy => {}
+            Step::Pool => self.pool_held = true,
+            Step::Repoint => {
+                prop_assert!(
+                    self.m_accepts_writes() || self.n_accepts_writes(),
+                    "clients are let go to a home that is not open"
+                );
+                self.pool_leads_to_target = self.home_is_target;
+                self.pool_held = false;
+            }
             Step::Fence => {
                 self.locked_m = true;
                 self.locked_n = self.round == Round::Rollback;
@@ -104,6 +118,7 @@ impl World {
 
     fn undo(&mut self, step: Step) {
         match step {
+            Step::Pool => self.pool_held = false,
             Step::Fence => self.process_dies(),
             Step::HalfOpen => self.fence = Fence::Closed,
             Step::Close => self.fence = Fence::Open,
@@ -215,6 +230,8 @@ fn check_end(world: &World, outcome: Outcome) -> Result<(), TestCaseError> {
     prop_assert!(!world.locked_m && !world.locked_n, "locks are left: {:?}", world);
     let fence = if world.home_is_target { Fence::Open } else { Fence::Closed };
     prop_assert_eq!(world.fence, fence, "the fence does not fit the home");
+    prop_assert!(!world.pool_held, "the pooler still holds its clients");
+    prop_assert_eq!(world.pool_leads_to_target, world.home_is_target, "the pooler leads elsewhere");
     Ok(())
 }
 
@@ -260,13 +277,22 @@ fn a_refused_gate_changes_nothing() {
 
 #[test]
 fn a_lock_timeout_lets_writers_through_before_the_next_attempt() {
-    let seen = effects(
-        Round::Cutover,
-        &[Event::Succeeded, Event::Succeeded, Event::LockTimeout, Event::Succeeded, Event::Succeeded],
-    );
-    assert_eq!(seen[3], Effect::Undo(Step::Fence));
-    assert!(matches!(seen[4], Effect::Wait { ms: 15..=30 }), "{:?}", seen[4]);
-    assert_eq!(seen[5], Effect::Run(Step::Fence));
+    let mut events = vec![Event::Succeeded; 3];
+    events.push(Event::LockTimeout);
+    events.extend(vec![Event::Succeeded; 4]);
+    let seen = effects(Round::Cutover, &events);
+    assert_eq!(seen[4..6], [Step::Fence, Step::Pool].map(Effect::Undo));
+    assert!(matches!(seen[6], Effect::Wait { ms: 15..=30 }), "{:?}", seen[6]);
+    assert_eq!(seen[7..], [Step::Pool, Step::Fence].map(Effect::Run));
+}
+
+#[test]
+fn clients_of_a_pooler_that_do_not_come_to_rest_go_on_before_the_next_attempt() {
+    let events = [Event::Succeeded, Event::Succeeded, Event::LockTimeout, Event::Succeeded, Event::Succeeded];
+    let seen = effects(Round::Cutover, &events);
+    assert_eq!(seen[3], Effect::Undo(Step::Pool));
+    assert!(matches!(seen[4], Effect::Wait { .. }), "{:?}", seen[4]);
+    assert_eq!(seen[5], Effect::Run(Step::Pool));
 }
 
 #[test]
@@ -277,7 +303,7 @@ fn a_lock_that_the_bridge_could_not_have_is_tried_again_with_the_bridge() {
     );
     assert_eq!(seen[2], Effect::Undo(Step::Bridge));
     assert!(matches!(seen[3], Effect::Wait { .. }), "{:?}", seen[3]);
-    assert_eq!(seen[4..], [Step::Bridge, Step::Fence].map(Effect::Run));
+    assert_eq!(seen[4..], [Step::Bridge, Step::Pool].map(Effect::Run));
 }
 
 #[test]
@@ -300,12 +326,13 @@ fn the_lock_ladder_ends_with_its_budget() {
 #[test]
 fn a_pause_over_budget_takes_back_the_half_open_fence_and_the_locks() {
     let mut events = up_to_the_switch();
-    events.extend([Event::OverBudget, Event::Succeeded, Event::Succeeded, Event::Succeeded]);
+    events.push(Event::OverBudget);
+    events.extend(vec![Event::Succeeded; 4]);
     let seen = effects(Round::Cutover, &events);
-    let expected = [Step::HalfOpen, Step::Fence, Step::Bridge].map(Effect::Undo);
+    let expected = [Step::HalfOpen, Step::Fence, Step::Pool, Step::Bridge].map(Effect::Undo);
     let undoing = up_to_the_switch().len() + 1;
-    assert_eq!(seen[undoing..undoing + 3], expected);
-    assert_eq!(seen[undoing + 3], Effect::Finish(Outcome::Aborted(AbortReason::Budget)));
+    assert_eq!(seen[undoing..undoing + 4], expected);
+    assert_eq!(seen[undoing + 4], Effect::Finish(Outcome::Aborted(AbortReason::Budget)));
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Installation {
     }
 }
 
-fn folders() -> Vec<PathBuf> {
+pub(super) fn folders() -> Vec<PathBuf> {
     if let Some(folder) = std::env::var_os("CLEAVE_SERVERS").filter(|value| !value.is_empty()) {
         return vec![PathBuf::from(folder)];
     }

@@ -3,6 +3,7 @@
 mod account;
 mod installation;
 mod options;
+mod pooler;
 mod server;
 mod setup;
 mod url;
@@ -18,6 +19,7 @@ use tokio_postgres::{Client, NoTls};
 
 use self::account::Account;
 pub use self::options::Options;
+pub use self::pooler::Pooler;
 pub use self::server::StopMode;
 use self::server::{Layout, Server};
 use self::watchdog::Watchdog;

@@ -49,7 +49,7 @@ pub(super) fn make(version: Version, options: &Options) -> Result<Cluster, Error
 }
 
 /// Creates a new folder that only the account may enter. The watchdog is there before the folder is.
-fn claim_folder(parent: &Path, account: &Account) -> Result<(Layout, Watchdog), Error> {
+pub(super) fn claim_folder(parent: &Path, account: &Account) -> Result<(Layout, Watchdog), Error> {
     loop {
         let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(10).collect();
         let folder = parent.join(format!("cleave-{name}"));
