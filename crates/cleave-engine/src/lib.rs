@@ -9,6 +9,7 @@ mod doctor;
 mod engine;
 mod error;
 mod events;
+mod fences;
 mod help;
 mod hooks;
 mod init;

@@ -92,6 +92,7 @@ async fn moved(
         }
     }
     status.copy = copy(row, &n).await?;
+    status.problems.extend(crate::fences::weakened(row, &stored_plan(row)?, (m, &n)).await?);
     let open = cleave_journal::open_work(&**m, &service.name, 1).await?;
     if let Some(item) = open.first() {
         status.problems.push(Problem::warning(

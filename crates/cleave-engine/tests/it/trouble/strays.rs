@@ -3,6 +3,7 @@
 use super::servers::verified;
 use super::stage::{House, on, switched};
 use cleave_engine::{Answer, Verb};
+use cleave_model::QualifiedName;
 
 #[tokio::test]
 async fn a_column_added_after_the_verification_is_a_reason_to_verify_again() {
@@ -125,4 +126,42 @@ async fn a_write_to_the_copy_that_stays_behind_stops_the_forward_stream() {
         "{said}"
     );
     stage.verb(Verb::Complete).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fence_that_its_owner_has_disabled_or_dropped_is_told_by_status() {
+    let house = House::verified("fence_off").await;
+    let stage = &house.stage;
+    let told = || async {
+        let status = cleave_engine::status(&stage.topology(), Some(&stage.service())).await.unwrap();
+        let problems = status.services[0].problems.iter();
+        problems.map(|problem| stage.say(problem)).collect::<Vec<_>>().join("\n")
+    };
+    let expected = |place: &str, state: &str, fix: &str| {
+        format!(
+            "C0721 exit 0: the fence of {place} {state}: writes there would not be stopped\nhint: find out who \
+             changed it, run `{fix}` there, and compare with `cleave verify SERVICE`"
+        )
+    };
+    let fix = |table: &str| {
+        let statements = cleave_ddl::fence::triggers(&stage.service(), &[QualifiedName::new(table, "film")]);
+        statements.join("; ").replace(stage.service().as_str(), "SERVICE")
+    };
+    assert_eq!(told().await, "");
+    stage.on_n("alter table films.film disable trigger cleave_fence").await;
+    assert_eq!(told().await, expected("films.film in products", "does not fire always", &fix("films")));
+    stage.on_n("alter table films.film enable trigger cleave_fence").await;
+    assert_eq!(told().await, expected("films.film in products", "does not fire always", &fix("films")));
+    stage.on_n("drop trigger cleave_fence on films.film").await;
+    assert_eq!(told().await, expected("films.film in products", "is missing", &fix("films")));
+    stage.on_n(&fix("films").replace("SERVICE", stage.service().as_str())).await;
+    assert_eq!(told().await, "");
+    verified(stage).await;
+    switched(stage.cutover().await);
+    assert_eq!(told().await, "");
+    stage.on_m("alter table films_copy.film disable trigger user").await;
+    assert_eq!(
+        told().await,
+        expected("films_copy.film in monolith", "does not fire always", &fix("films_copy"))
+    );
 }

@@ -1,0 +1,62 @@
+//! Whether the fences still stand: an owner of a table can disable or drop a trigger, and nothing but a look tells.
+
+use crate::EngineError;
+use cleave_api::Problem;
+use cleave_journal::{MoveRow, MoveState};
+use cleave_model::{DatabaseName, QualifiedName, ServiceName, labels};
+use cleave_pg::{During, Session};
+use cleave_plan::MovePlan;
+
+/// Of the tables named, those that exist and whose fence trigger is missing or does not fire always.
+const UNFENCED: &str = "
+    select n.nspname::text, c.relname::text, t.oid is not null
+    from pg_catalog.unnest($1::text[]) wanted(name)
+    join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(wanted.name)
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = $2
+    where t.oid is null or t.tgenabled <> 'A' order by 1, 2";
+
+/// One problem per table that should have a fence and has none that works. While a side is the home its fence lets
+/// everybody through, but it has to be there, or it could not be closed in time.
+pub(crate) async fn weakened(
+    row: &MoveRow,
+    plan: &MovePlan,
+    (m, n): (&Session, &Session),
+) -> Result<Vec<Problem>, EngineError> {
+    let tables = |of: &dyn Fn(&cleave_plan::PlannedTable) -> QualifiedName| -> Vec<String> {
+        plan.row_tables().map(|table| of(table).quoted()).collect()
+    };
+    let mut problems = Vec::new();
+    if matches!(row.state, MoveState::Copying | MoveState::Following | MoveState::Switched) {
+        let names = tables(&|table| table.target.qualified());
+        problems.extend(unfenced(n, (&row.service, &row.target), &names).await?);
+    }
+    let copy_is_kept = plan.copy_kept && matches!(row.state, MoveState::Completing | MoveState::Done);
+    if row.state == MoveState::Switched || copy_is_kept {
+        let names =
+            tables(&|table| QualifiedName::new(plan.copy_schema.as_str(), table.source.name.as_str()));
+        problems.extend(unfenced(m, (&row.service, &row.source), &names).await?);
+    }
+    Ok(problems)
+}
+
+async fn unfenced(
+    session: &Session,
+    (service, database): (&ServiceName, &DatabaseName),
+    names: &[String],
+) -> Result<Vec<Problem>, EngineError> {
+    let rows =
+        session.query(UNFENCED, &[&names, &labels::FENCE_TRIGGER]).await.during("looking at the fences")?;
+    let problem = |row: &tokio_postgres::Row| {
+        let (schema, name, is_there): (&str, &str, bool) = (row.get(0), row.get(1), row.get(2));
+        let table = QualifiedName::new(schema, name);
+        let state = if is_there { "does not fire always" } else { "is missing" };
+        let fix = cleave_ddl::fence::triggers(service, std::slice::from_ref(&table)).join("; ");
+        let message =
+            format!("the fence of {table} in {database} {state}: writes there would not be stopped");
+        Problem::warning("C0721", message).hint(format!(
+            "find out who changed it, run `{fix}` there, and compare with `cleave verify {service}`"
+        ))
+    };
+    Ok(rows.iter().map(problem).collect())
+}
