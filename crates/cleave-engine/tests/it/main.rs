@@ -17,5 +17,6 @@ mod places;
 mod privileges;
 mod repair;
 mod review_wedges;
+mod rounds;
 mod trouble;
 mod zoo;
