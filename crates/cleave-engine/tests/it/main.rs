@@ -18,5 +18,6 @@ mod privileges;
 mod repair;
 mod review_wedges;
 mod rounds;
+mod statements;
 mod trouble;
 mod zoo;
