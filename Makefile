@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools setup demo test test-full bench check check-format check-lints check-dependencies check-rules
+.PHONY: help tools setup demo test test-full torture bench check check-format check-lints check-dependencies check-rules
 
 # Where Pagila lies: real input for the tests. Tests that need it are skipped, and counted, where it is missing;
 # REQUIRE_PAGILA=1 makes such a skip a failure.
@@ -39,6 +39,10 @@ test: setup check ## Check the code and run every test; the last line is the sum
 
 test-full: setup ## Run the whole matrix; resumable, up to BUDGET_SECONDS; writes target/test-full/report.json
 	@cargo xtask test-full
+
+torture: setup ## Move a service there and back while everything fails, for TORTURE_SECONDS (600); TORTURE_SEED repeats a run
+	@echo 'Building the tests' >&2
+	@TORTURE_SECONDS=$${TORTURE_SECONDS:-600} cargo test --quiet --package cleave-cli --test it -- --nocapture torture
 
 bench: setup ## Measure Cleave and its rivals in turn; ENTRY=clone for one entry; writes target/bench/report.json
 	@echo 'Building the benchmarks' >&2

@@ -8,6 +8,7 @@ mod coverage;
 mod crashes;
 mod sample;
 mod stage;
+mod torture;
 
 use self::sample::Sample;
 use self::stage::{Shape, Side, Stage, Verb};

@@ -16,6 +16,11 @@ impl Sample {
         Self { full, state: seed.unwrap_or(1) }
     }
 
+    /// What this seed stands for, whatever the environment says.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self { full: false, state: seed }
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
@@ -39,6 +44,11 @@ impl Sample {
             all.swap_remove(usize::try_from(out).unwrap());
         }
         all
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
     }
 
     /// splitmix64.

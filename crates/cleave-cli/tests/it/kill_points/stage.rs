@@ -4,7 +4,8 @@ use crate::runner::Runner;
 use cleave_sandbox::{
     Cluster, Endpoint, Kind, Options, Oracle, Pace, Record, SqlScript, StopMode, Verdict, Version, Workload,
 };
-use cleave_testkit::TestDatabase;
+use cleave_testkit::{Proxy, TestDatabase};
+use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -139,6 +140,26 @@ impl Stage {
         let m = TestDatabase::create_on(m, "crash_m").await.unwrap();
         let n = TestDatabase::create_on(n, "crash_n").await.unwrap();
         Self::between(m, n, shape).await
+    }
+
+    /// The same, with a network between Cleave and either server that can be made to fail. The servers reach each
+    /// other, and applications reach them, directly.
+    pub(crate) async fn behind_proxies(shape: Shape) -> (Self, [Proxy; 2]) {
+        let mut stage = Self::on_own_servers(shape).await;
+        let proxy = async |database: &TestDatabase| {
+            Proxy::start((Ipv4Addr::LOCALHOST, database.cluster().port()).into()).await.unwrap()
+        };
+        let proxies = [proxy(&stage.m).await, proxy(&stage.n).await];
+        let configuration = stage.runner.path().join("cleave.toml");
+        let text = std::fs::read_to_string(&configuration).unwrap();
+        let (m, n) = (stage.m.url(), stage.n.url());
+        let [seen_m, seen_n] = [proxies[0].url(&m).unwrap(), proxies[1].url(&n).unwrap()];
+        let text = text.replace(&format!("{{ url = {m:?} }}"), &format!("{{ url = {seen_m:?} }}")).replace(
+            &format!("{{ url = {n:?} }}"),
+            &format!("{{ url = {seen_n:?}, url_from = {{ monolith = {n:?} }} }}"),
+        );
+        stage.runner = Runner::with_config(&text);
+        (stage, proxies)
     }
 
     async fn between(m: TestDatabase, n: TestDatabase, shape: Shape) -> Self {
@@ -296,6 +317,40 @@ impl Stage {
         self.let_leases_run_out().await;
     }
 
+    /// Begins a verb; it is killed when it is dropped.
+    pub(crate) fn begin(&self, verb: Verb) -> Begun {
+        let mut command = self.runner.command(verb.arguments());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Begun { child: command.spawn().unwrap() }
+    }
+
+    /// A side's server dies as in a crash and comes back.
+    pub(crate) async fn restart(&self, side: Side) {
+        let server = if side == Side::M { self.m.cluster() } else { self.n.cluster() };
+        server.stop(StopMode::Immediate).await.unwrap();
+        server.restart().await.unwrap();
+    }
+
+    /// Runs on M; an error is an answer, too.
+    pub(crate) async fn on_m(&self, sql: &str) {
+        if let Ok(client) = self.m.connect().await {
+            drop(client.batch_execute(sql).await);
+        }
+    }
+
+    /// Where M's owner row says that the home is.
+    pub(crate) async fn home(&self) -> Side {
+        let m = self.m.connect().await.unwrap();
+        let owner = self.text(&m, "select home from cleave.owner where service = $1").await;
+        if owner.as_deref() == Some("products") { Side::N } else { Side::M }
+    }
+
+    /// At no instant both sides may accept writes.
+    pub(crate) async fn assert_one_writer(&self, when: &str) {
+        let (on_m, on_n) = self.who_accepts(Duration::from_millis(500)).await;
+        assert!(!(on_m && on_n), "{when}: both sides accept writes");
+    }
+
     /// `cleave run`, once it holds the leases.
     pub(crate) async fn engine(&self, failpoints: &str) -> RunningEngine {
         let mut command = self.runner.command(&["run"]);
@@ -322,7 +377,7 @@ impl Stage {
     }
 
     /// The time that a dead command's leases have left is not waited for here but taken from them.
-    async fn let_leases_run_out(&self) {
+    pub(crate) async fn let_leases_run_out(&self) {
         for database in [&self.m, &self.n] {
             let client = database.connect().await.unwrap();
             let there =
@@ -384,6 +439,39 @@ impl Stage {
                 assert_eq!(left, 0, "{side}: {sql}");
             }
         }
+    }
+}
+
+/// A verb that runs.
+pub(crate) struct Begun {
+    child: Child,
+}
+
+impl Begun {
+    /// Its exit code once it has ended, and what it said on standard error; `None` when the limit passes first.
+    pub(crate) async fn ended(&mut self, limit: Duration) -> Option<(Option<i32>, String)> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let mut said = String::new();
+                if let Some(mut errors) = self.child.stderr.take() {
+                    drop(std::io::Read::read_to_string(&mut errors, &mut said));
+                }
+                return Some((status.code(), said));
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // It has ended already where nothing was to kill it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
