@@ -1,0 +1,163 @@
+use crate::sample::resolver;
+use crate::{Control, StatementUse, read_statement};
+use cleave_model::workload::StatementTrait::{self, *};
+use std::collections::BTreeSet;
+
+fn read(text: &str) -> StatementUse {
+    read_statement(text, &resolver()).unwrap_or_else(|unread| panic!("{text}: {unread:?}"))
+}
+
+/// `film:r`, `public.film:rw`: schema if it was written, then access.
+fn tables(text: &str) -> Vec<String> {
+    let uses = read(text).tables;
+    uses.iter()
+        .map(|used| {
+            let name = if used.qualified { used.table.to_string() } else { used.table.name.to_string() };
+            format!("{name}:{}{}", if used.reads { "r" } else { "" }, if used.writes { "w" } else { "" })
+        })
+        .collect()
+}
+
+fn traits(text: &str) -> BTreeSet<StatementTrait> {
+    read(text).traits
+}
+
+#[test]
+fn what_a_statement_does_to_each_table_is_told() {
+    for (text, expected) in [
+        ("select * from film f join only public.actor using (a)", vec!["public.actor:r", "film:r"]),
+        ("insert into film (a) select a from actor returning a", vec!["actor:r", "film:w"]),
+        ("update film set a = (select 1 from actor) where b = $1", vec!["actor:r", "film:rw"]),
+        ("delete from only film using actor where film.a = actor.a", vec!["actor:r", "film:rw"]),
+        ("merge into film t using actor s on t.a = s.a when matched then delete", vec!["actor:r", "film:rw"]),
+        ("truncate film, actor", vec!["actor:w", "film:w"]),
+        ("copy film (a, b) from stdin", vec!["film:w"]),
+        ("copy (select 1 from film) to stdout", vec!["film:r"]),
+        ("table film", vec!["film:r"]),
+        ("alter table film add constraint c foreign key (a) references actor (a)", vec!["actor:", "film:"]),
+        ("select 1 from \"Odd Name\" where a in ($1 /*, ... */)", vec!["\"Odd Name\":r"]),
+        ("select title from titles", vec!["titles:r"]),
+        ("select * from (select 1 from film) x, lateral (select 2 from actor) y", vec!["actor:r", "film:r"]),
+        ("explain analyze delete from film", vec!["film:rw"]),
+        ("declare c cursor for select 1 from film", vec!["film:r"]),
+        ("prepare p as select 1 from film where a = $1", vec!["film:r"]),
+        ("create view v as select 1 from film union all select 2 from actor", vec!["actor:r", "film:r"]),
+        ("select 1 from FILM, Public.Film", vec!["public.film:r", "film:r"]),
+        ("select 1 from shop.public.film", vec!["public.film:r"]),
+        ("do $$ begin update film set a = 1; end $$", vec!["film:rw"]),
+    ] {
+        let mut found = tables(text);
+        let mut expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_partition_counts_as_the_root_of_its_tree() {
+    assert_eq!(tables("insert into pay_1 values (1)"), ["pay:w"]);
+}
+
+#[test]
+fn several_statements_in_a_text_are_read_together() {
+    let read = read("begin; insert into film values (1); select 1 from film; commit; rollback;");
+    assert_eq!(read.controls, [Control::Begin, Control::Commit, Control::Rollback]);
+    assert_eq!((read.tables.len(), read.tables[0].reads, read.tables[0].writes), (1, true, true));
+}
+
+#[test]
+fn names_of_with_queries_hide_tables_only_where_they_can_be_seen() {
+    for (text, expected) in [
+        ("with film as (select 1) select * from film", vec![]),
+        ("with film as (select 1 from film) select * from film", vec!["film:r"]),
+        ("with recursive film as (select 1 from film) select * from film", vec![]),
+        ("with a as (select 1 from actor), actor as (select 2) select * from a, actor", vec!["actor:r"]),
+        ("with film as (select 1) select * from public.film", vec!["public.film:r"]),
+        ("select (with film as (select 1) select 1 from film) from film", vec!["film:r"]),
+        ("with x as (insert into film values (1) returning *) select * from x", vec!["film:w"]),
+        ("insert into film with actor as (select 1) select * from actor", vec!["film:w"]),
+    ] {
+        assert_eq!(tables(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_temporary_table_hides_a_table_from_the_next_statement_on() {
+    let text =
+        "create temp table film as select * from film; insert into film values (1); select 1 from pg_temp.x";
+    assert_eq!(tables(text), ["film:r"]);
+    assert_eq!(read(text).temporary.len(), 1);
+    assert!(read(text).unknown.is_empty());
+    assert!(!read(text).traits.contains(&Ddl));
+}
+
+#[test]
+fn features_that_a_bridge_may_not_carry_are_named() {
+    for (text, expected) in [
+        ("insert into film values (1) on conflict (a) do nothing", vec![OnConflictColumns]),
+        ("insert into film values (1) on conflict on constraint k do nothing", vec![OnConflictConstraint]),
+        ("insert into film values (1) on conflict do nothing", vec![]),
+        ("merge into film using actor on true when matched then delete", vec![Merge]),
+        ("select 1 from film for no key update", vec![RowLock]),
+        ("select 1 from film for update of film skip locked", vec![RowLock, SkipLocked]),
+        ("truncate film", vec![Truncate]),
+        ("copy film from stdin", vec![CopyFrom]),
+        ("copy film to stdout", vec![CopyTo]),
+        ("copy (select 1 from film) to stdout", vec![]),
+        ("lock table film in share mode", vec![LockTable]),
+        ("delete from film returning a", vec![Returning]),
+        ("update film set a = 1 where current of c", vec![CurrentOf]),
+        ("select f.xmin from film f", vec![SystemColumn]),
+        ("select 1 from film where ctid = $1", vec![SystemColumn]),
+        ("create index on film (a)", vec![Ddl]),
+        ("comment on column film.a is 'x'", vec![Ddl]),
+        ("grant select on film to public", vec![Ddl]),
+        ("vacuum film", vec![Maintenance]),
+        ("reindex table film", vec![Maintenance]),
+    ] {
+        assert_eq!(traits(text), expected.into_iter().collect(), "{text}");
+    }
+}
+
+#[test]
+fn functions_sequences_and_types_are_named() {
+    let read = read(
+        "select rate(1), public.rate(2), lower('x'), nextval('film_id_seq'), currval(('public.free_seq'::text)::regclass), 'good'::mood, null::film",
+    );
+    let shown = |names: &BTreeSet<cleave_model::QualifiedName>| {
+        names.iter().map(|name| name.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&read.functions), ["rate"]);
+    assert_eq!(shown(&read.sequences), ["film_id_seq", "free_seq"]);
+    assert_eq!(shown(&read.types), ["film", "mood"]);
+    assert!(read.tables.is_empty());
+}
+
+#[test]
+fn a_relation_that_the_database_does_not_have_is_handed_back() {
+    let read = read("select 1 from nowhere, other.nothing, pg_class, information_schema.tables");
+    assert_eq!(read.unknown, BTreeSet::from(["nowhere".to_owned(), "other.nothing".to_owned()]));
+}
+
+#[test]
+fn parameters_may_stand_where_the_grammar_wants_a_constant() {
+    assert_eq!(tables("select interval $1, date $12 from film"), ["film:r"]);
+    assert_eq!(tables("set work_mem = $1; select 1 from film"), ["film:r"]);
+}
+
+#[test]
+fn a_text_that_was_cut_off_or_is_no_sql_is_not_read() {
+    for text in [
+        "select * from film where",
+        "insert into film values (",
+        "select 'abc from film",
+        "selec 1 from film",
+        "select * from U&\"f\\0069lm\"",
+        "do $$ begin execute x; end $$",
+        "do $$ begin selec 1; end $$",
+        &format!("select {}1{}", "(".repeat(60), ")".repeat(60)),
+    ] {
+        assert!(read_statement(text, &resolver()).is_err(), "{text}");
+    }
+}
