@@ -61,6 +61,8 @@ pub enum StatementTrait {
     OnConflictColumns,
     /// `INSERT ... ON CONFLICT ON CONSTRAINT name`.
     OnConflictConstraint,
+    /// `INSERT ... ON CONFLICT DO NOTHING`, whatever the conflict.
+    OnConflictWithoutTarget,
     /// `MERGE`.
     Merge,
     /// `SELECT ... FOR UPDATE` or `FOR SHARE` and their weaker forms.

@@ -10,6 +10,7 @@ mod function;
 mod literal;
 mod mention;
 mod names;
+mod normalize;
 mod resolver;
 mod rewrite;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tree;
 pub use function::{Dynamic, FunctionUse, read_function};
 pub use mention::Control;
 pub use names::parse_search_path;
+pub use normalize::normalize;
 pub use resolver::{Relation, Resolver};
 pub use rewrite::{Edit, Moved, Names, Rewritten, Unresolved, rewrite, rewrite_function};
 pub use statement::{StatementUse, Unread, read_statement};

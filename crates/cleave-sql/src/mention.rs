@@ -205,6 +205,7 @@ impl Walker<'_, '_> {
         let noted = match kind {
             CONFLICT_ON_INDEX => StatementTrait::OnConflictColumns,
             CONFLICT_ON_CONSTRAINT => StatementTrait::OnConflictConstraint,
+            ON_CONFLICT_CLAUSE if !self.has_conflict_target(id) => StatementTrait::OnConflictWithoutTarget,
             MERGE => StatementTrait::Merge,
             LOCKING_CLAUSE => StatementTrait::RowLock,
             SKIP_LOCKED => StatementTrait::SkipLocked,
@@ -227,6 +228,10 @@ impl Walker<'_, '_> {
         if kind == LOCKING_CLAUSE && self.tree.child(id, SKIP_LOCKED).is_some() {
             self.found.traits.insert(StatementTrait::SkipLocked);
         }
+    }
+
+    fn has_conflict_target(&self, id: NodeId) -> bool {
+        [CONFLICT_ON_INDEX, CONFLICT_ON_CONSTRAINT].iter().any(|kind| self.tree.child(id, *kind).is_some())
     }
 
     /// True for a whole statement of DDL that is not about a temporary table.

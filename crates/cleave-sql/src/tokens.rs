@@ -23,7 +23,9 @@ pub(crate) enum Kind {
     Close,
     /// Part of an operator.
     Operator,
-    /// Numbers and everything else.
+    /// A number.
+    Number,
+    /// Everything else.
     Other,
 }
 
@@ -82,6 +84,7 @@ fn kind(kind: TokenKind) -> Option<Kind> {
             {
                 Kind::Constant
             }
+            LiteralKind::Int { .. } | LiteralKind::Numeric { .. } => Kind::Number,
             _ => Kind::Other,
         },
         TokenKind::PositionalParam { .. } => Kind::Parameter,

@@ -97,7 +97,7 @@ fn features_that_a_bridge_may_not_carry_are_named() {
     for (text, expected) in [
         ("insert into film values (1) on conflict (a) do nothing", vec![OnConflictColumns]),
         ("insert into film values (1) on conflict on constraint k do nothing", vec![OnConflictConstraint]),
-        ("insert into film values (1) on conflict do nothing", vec![]),
+        ("insert into film values (1) on conflict do nothing", vec![OnConflictWithoutTarget]),
         ("merge into film using actor on true when matched then delete", vec![Merge]),
         ("select 1 from film for no key update", vec![RowLock]),
         ("select 1 from film for update of film skip locked", vec![RowLock, SkipLocked]),
