@@ -3,3 +3,5 @@
 //!
 //! Pure: a [`Catalog`](cleave_model::catalog::Catalog) and a [`Workload`](cleave_model::workload::Workload) in, values out.
 //! The same input gives the same answer, whatever the day.
+
+pub mod workload;

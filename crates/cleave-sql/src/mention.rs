@@ -72,6 +72,8 @@ pub(crate) struct Found {
     pub(crate) temporary: BTreeSet<Ident>,
     /// Expressions of `EXECUTE` in plpgsql, and `DO` blocks' constants.
     pub(crate) dynamic: Vec<Range<usize>>,
+    /// Text that `SET search_path` sets, and whether it is `SET LOCAL`.
+    pub(crate) search_path: Option<(String, bool)>,
     /// String constants of plpgsql `DO` statements.
     pub(crate) blocks: Vec<Range<usize>>,
     /// Places whose names cannot be told (`U&""`).
@@ -251,6 +253,10 @@ impl Walker<'_, '_> {
             BEGIN => Control::Begin,
             COMMIT_TRANSACTION | PREPARE_TRANSACTION => Control::Commit,
             ROLLBACK_TRANSACTION => Control::Rollback,
+            SET | RESET => {
+                self.note_search_path(id);
+                return;
+            }
             DO => {
                 if let Some(literal) = self.tree.child(id, LITERAL) {
                     self.found.blocks.push(self.tree.nodes[literal].range.clone());
@@ -269,6 +275,28 @@ impl Walker<'_, '_> {
             _ => return,
         };
         self.found.controls.push(control);
+    }
+}
+
+impl Walker<'_, '_> {
+    /// `SET search_path TO a, b`, `SET LOCAL search_path = 'a'`, `RESET search_path`, `RESET ALL`.
+    fn note_search_path(&mut self, id: NodeId) {
+        let text = self.tree.text_of(&self.tree.nodes[id].range);
+        let lower = text.to_ascii_lowercase();
+        let Some((before, value)) = lower.split_once("search_path") else {
+            if lower.split_whitespace().eq(["reset", "all"]) {
+                self.found.search_path = Some((String::new(), false));
+            }
+            return;
+        };
+        let value = &text[text.len() - value.len()..].trim_start();
+        let value = match value.get(..2) {
+            Some(to) if to.eq_ignore_ascii_case("to") => &value[2..],
+            _ => value.trim_start_matches('='),
+        };
+        let value = value.trim().trim_end_matches(';').trim();
+        let value = if value.eq_ignore_ascii_case("default") { "" } else { value };
+        self.found.search_path = Some((value.to_owned(), before.contains("local")));
     }
 }
 

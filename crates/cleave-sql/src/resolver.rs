@@ -73,6 +73,13 @@ impl Resolver {
         Self { index: Arc::new(index), path: path.to_vec(), temporary: HashSet::new() }
     }
 
+    /// A resolver that knows these relations and no types and functions.
+    pub fn of_relations(relations: impl IntoIterator<Item = Relation>, path: &[Ident]) -> Self {
+        let relations = relations.into_iter().map(|relation| (relation.name().clone(), relation)).collect();
+        let index = Index { relations, ..Index::default() };
+        Self { index: Arc::new(index), path: path.to_vec(), temporary: HashSet::new() }
+    }
+
     /// The same database for another `search_path`.
     pub fn with_path(&self, path: &[Ident]) -> Self {
         Self { index: Arc::clone(&self.index), path: path.to_vec(), temporary: self.temporary.clone() }

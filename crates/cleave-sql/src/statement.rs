@@ -30,6 +30,9 @@ pub struct StatementUse {
     pub temporary: BTreeSet<Ident>,
     /// Where it begins and ends transactions, in order.
     pub controls: Vec<Control>,
+    /// The last `search_path` that it sets for what comes after it; empty for the session's own, and whether it ends
+    /// with the transaction.
+    pub search_path: Option<(String, bool)>,
 }
 
 /// A text, or a part of one, that could not be read.
@@ -109,6 +112,7 @@ pub(crate) fn resolve(found: &Found, resolver: &Resolver) -> StatementUse {
         traits: found.traits.clone(),
         temporary: found.temporary.clone(),
         controls: found.controls.clone(),
+        search_path: found.search_path.clone(),
         ..StatementUse::default()
     };
     let mut tables = BTreeMap::new();
@@ -190,5 +194,6 @@ impl StatementUse {
         self.unknown.extend(other.unknown);
         self.temporary.extend(other.temporary);
         self.controls.extend(other.controls);
+        self.search_path = other.search_path.or(self.search_path.take());
     }
 }

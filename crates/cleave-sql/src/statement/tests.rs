@@ -141,6 +141,19 @@ fn a_relation_that_the_database_does_not_have_is_handed_back() {
 }
 
 #[test]
+fn a_search_path_that_is_set_is_told() {
+    for (text, expected) in [
+        ("set search_path to films, public", Some(("films, public", false))),
+        ("SET LOCAL search_path = 'a'", Some(("'a'", true))),
+        ("reset search_path", Some(("", false))),
+        ("set search_path to default;", Some(("", false))),
+        ("set work_mem to '1MB'", None),
+    ] {
+        assert_eq!(read(text).search_path, expected.map(|(path, local)| (path.to_owned(), local)), "{text}");
+    }
+}
+
+#[test]
 fn parameters_may_stand_where_the_grammar_wants_a_constant() {
     assert_eq!(tables("select interval $1, date $12 from film"), ["film:r"]);
     assert_eq!(tables("set work_mem = $1; select 1 from film"), ["film:r"]);
