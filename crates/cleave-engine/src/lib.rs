@@ -30,6 +30,7 @@ mod topology;
 mod verbs;
 mod verdict;
 mod wishes;
+mod workload;
 
 pub use comparison::{Comparison, compare};
 pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
@@ -44,6 +45,7 @@ pub use topology::{Site, Topology};
 pub use verbs::Until;
 pub use verdict::{FoundDifference, VerifyOptions};
 pub use wishes::Wishes;
+pub use workload::{WorkloadOptions, WorkloadReading, read_workload};
 
 use cleave_api::{CutoverOutcome, ExitCode, VerificationState};
 

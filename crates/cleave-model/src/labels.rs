@@ -24,6 +24,11 @@ pub fn slot(service: &ServiceName, direction: Direction, incarnation: i64) -> St
     format!("cleave_{service}_{direction}_{incarnation}")
 }
 
+/// Temporary slot through which a session looks at what transactions write.
+pub fn listening_slot(pid: i32) -> String {
+    format!("cleave_listen_{pid}")
+}
+
 /// Publication that a stream reads.
 pub fn publication(service: &ServiceName, direction: Direction) -> Ident {
     Ident::new(format!("cleave_{service}_{direction}"))

@@ -5,7 +5,7 @@
 //! - [`PgError`]: what goes wrong, with codes C0101 to C0114.
 //! - [`catalog`], [`fingerprint()`], [`facts`]: what stands in a database.
 //! - [`slots`], [`publications`], [`origins`], [`wal`]: logical replication seen from SQL.
-//! - [`locks`]: who is in the way. [`copy`]: bytes from table to table.
+//! - [`workload`]: what applications do. [`locks`]: who is in the way. [`copy`]: bytes from table to table.
 //!
 //! The functions take the driver's `Client`, so that they work on a [`Session`] and on a transaction's `client()`.
 
@@ -24,6 +24,7 @@ pub mod publications;
 pub mod replication;
 pub mod slots;
 pub mod wal;
+pub mod workload;
 
 pub use endpoint::{Endpoint, RootCertificates, SslMode, TlsSettings};
 pub use error::{During, PgError, ServerError};

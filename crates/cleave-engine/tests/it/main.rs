@@ -20,4 +20,5 @@ mod review_wedges;
 mod rounds;
 mod statements;
 mod trouble;
+mod workload;
 mod zoo;

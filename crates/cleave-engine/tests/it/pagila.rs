@@ -3,7 +3,7 @@
 
 mod answers;
 mod load;
-mod source;
+pub(crate) mod source;
 
 use self::answers::{answers, assert_all_are_asked, assert_same};
 use crate::cinema::{Cinema, number, text};

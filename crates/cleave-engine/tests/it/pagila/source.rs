@@ -21,15 +21,22 @@ const REWARDED: &str = "
 
 /// Pagila and a configuration that moves `films`; `None` where there is no Pagila.
 pub(super) async fn cinema(test: &str, bridge: &str) -> Option<Cinema> {
-    let folder = folder(test)?;
+    folder(test)?;
     let m = TestDatabase::create(Version::V14, "pagila_m").await.unwrap();
     let n = TestDatabase::create(Version::V18, "pagila_n").await.unwrap();
-    let client = m.connect().await.unwrap();
-    for file in ["pagila-schema.sql", "pagila-data.sql"] {
-        load(&client, &std::fs::read_to_string(folder.join(file)).unwrap()).await;
-    }
+    fill(&m, test, &["pagila-schema.sql", "pagila-data.sql"]).await?;
     m.connect().await.unwrap().batch_execute(REWARDED).await.unwrap();
     Some(Cinema::over(m, n, &FILMS, bridge))
+}
+
+/// Loads Pagila's files into a database; `None` where there is no Pagila.
+pub(crate) async fn fill(database: &TestDatabase, test: &str, files: &[&str]) -> Option<()> {
+    let folder = folder(test)?;
+    let client = database.connect().await.unwrap();
+    for file in files {
+        load(&client, &std::fs::read_to_string(folder.join(file)).unwrap()).await;
+    }
+    Some(())
 }
 
 fn folder(test: &str) -> Option<PathBuf> {
