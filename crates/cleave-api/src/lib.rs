@@ -34,7 +34,8 @@ pub use event::{Event, EventLine};
 pub use exit::ExitCode;
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{
-    ChangeSide, Crossing, CrossingKind, LockUse, MissingRole, PlanReport, PlanStep, PlannedTable,
+    ChangeSide, Crossing, CrossingKind, LockUse, MissingRole, PlanReport, PlanStep, PlanWorkload,
+    PlannedTable, SpanningTransaction, StatementAtRisk,
 };
 pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
 pub use proof::{

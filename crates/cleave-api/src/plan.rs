@@ -36,6 +36,9 @@ pub struct PlanReport {
     pub expected_pause_ms: Option<u64>,
     /// How long they may wait.
     pub write_pause_ms: u64,
+    /// What applications are known to do with what moves; null: nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<PlanWorkload>,
     /// What was found, by object, errors first. An error among them: the move cannot be done.
     pub findings: Vec<Problem>,
 }
@@ -116,6 +119,53 @@ impl CrossingKind {
             Self::Statement => "statement",
         }
     }
+}
+
+/// What applications are known to do with what moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanWorkload {
+    /// Where it was seen: `pg_stat_statements since 2026-11-01`, `server.log (stderr)`.
+    pub sources: Vec<String>,
+    /// Known statements that touch what moves.
+    pub statements: u64,
+    /// Statements that could not be read, whatever they touch.
+    pub unread: u64,
+    /// Those that the bridge does not carry as they are: first those that break, the most frequent first.
+    pub at_risk: Vec<StatementAtRisk>,
+    /// Transactions that write on both sides of the boundary, the most frequent first.
+    pub spanning: Vec<SpanningTransaction>,
+}
+
+/// A statement that the bridge does not carry as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatementAtRisk {
+    /// `queryid` of `pg_stat_statements`, or a `t` and a hash of the text.
+    pub id: String,
+    /// Its text without constants.
+    pub text: String,
+    /// The role that sends it, where that is known.
+    pub role: Option<String>,
+    /// How often it was seen.
+    pub calls: u64,
+    /// The moved tables and sequences that it touches.
+    pub objects: Vec<String>,
+    /// Why it would fail under the old name; empty: it would not.
+    pub breaks: Vec<String>,
+    /// What it would do otherwise than before.
+    pub differs: Vec<String>,
+    /// The values of `bridge` that would carry it as it is.
+    pub carried_by: Vec<String>,
+}
+
+/// Transactions that write to the same tables, some of which move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SpanningTransaction {
+    /// The tables that move.
+    pub moved: Vec<String>,
+    /// The tables that stay.
+    pub staying: Vec<String>,
+    /// How many were seen.
+    pub count: u64,
 }
 
 /// A role that must exist at the target first.

@@ -97,6 +97,42 @@ pub struct SwitchManner {
     pub terminate_blockers_after: Option<Duration>,
 }
 
+/// Where a verb reads what applications do.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "What applications do")]
+pub struct WorkloadSources {
+    /// Read statements and transactions from a log file of the server: csvlog, jsonlog or stderr. May be given several
+    /// times. `pg_stat_statements` is read where it is installed
+    #[arg(long = "workload", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What stands before each line of these files, where that is not the server's present log_line_prefix
+    #[arg(long, value_name = "TEXT", requires = "files", allow_hyphen_values = true)]
+    pub log_line_prefix: Option<String>,
+
+    /// Look for so long at which tables are written in one transaction, such as `10m`. Needs wal_level = logical, and
+    /// publishes nothing
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub listen: Option<Duration>,
+}
+
+impl WorkloadSources {
+    /// As the engine takes them.
+    pub fn options(&self) -> cleave_engine::WorkloadOptions {
+        cleave_engine::WorkloadOptions {
+            statements: true,
+            files: self.files.clone(),
+            log_line_prefix: self.log_line_prefix.clone(),
+            listen: self.listen,
+        }
+    }
+
+    /// True if the user has named a source.
+    pub fn is_asked_for(&self) -> bool {
+        !self.files.is_empty() || self.listen.is_some()
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     cleave_config::parse_duration(text).map_err(|error| error.to_string())
 }

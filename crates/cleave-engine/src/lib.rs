@@ -45,7 +45,7 @@ pub use topology::{Site, Topology};
 pub use verbs::Until;
 pub use verdict::{FoundDifference, VerifyOptions};
 pub use wishes::Wishes;
-pub use workload::{WorkloadOptions, WorkloadReading, read_workload};
+pub use workload::{WorkloadOptions, WorkloadReading, plan_workload, read_workload};
 
 use cleave_api::{CutoverOutcome, ExitCode, VerificationState};
 

@@ -1,7 +1,10 @@
 //! Reads what applications do with a database: `pg_stat_statements`, log files, a look at the write-ahead log.
 
+mod at_risk;
 mod files;
 mod listening;
+
+pub use at_risk::plan_workload;
 
 use crate::EngineError;
 use cleave_api::{ExitCode, Problem};
@@ -107,6 +110,14 @@ async fn statements(
                     "add it to shared_preload_libraries and restart the server, or give log files with --workload",
                 ),
             );
+            return Ok(());
+        }
+        Statements::NotAllowed => {
+            let message =
+                "this role may not read pg_stat_statements: statements that applications send are not known";
+            problems.push(Problem::warning("C1001", message).hint(
+                "grant usage on its schema, select on it, and pg_read_all_stats to the role that Cleave connects as",
+            ));
             return Ok(());
         }
         Statements::Read { rows, since, forgotten } => (rows, since, forgotten),

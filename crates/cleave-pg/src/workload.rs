@@ -33,6 +33,8 @@ pub enum Statements {
     NotInstalled,
     /// It is installed, and the server does not load its library.
     NotLoaded,
+    /// The role may not look into its schema, or not read it.
+    NotAllowed,
     /// Its rows.
     Read {
         /// The most frequent first.
@@ -71,6 +73,7 @@ pub async fn read_statements(client: &Client) -> Result<Statements, PgError> {
     );
     let rows = match client.query(&sql, &[]).await.during(what) {
         Err(error) if error.sqlstate() == Some("55000") => return Ok(Statements::NotLoaded),
+        Err(error) if error.sqlstate() == Some("42501") => return Ok(Statements::NotAllowed),
         rows => rows?,
     };
     let row = |row: &tokio_postgres::Row| {

@@ -5,8 +5,9 @@
 #[cfg(test)]
 mod tests;
 
+use crate::BridgeKind;
 use cleave_model::QualifiedName;
-use cleave_model::workload::{Statement, StatementTrait, Workload};
+use cleave_model::workload::{Statement, StatementTrait, Transaction, Workload};
 use std::fmt;
 
 /// What an old name leads to.
@@ -33,6 +34,16 @@ impl Layer {
             Self::None => "none",
             Self::View => "view",
             Self::Path => "path",
+        }
+    }
+}
+
+impl From<BridgeKind> for Layer {
+    fn from(kind: BridgeKind) -> Self {
+        match kind {
+            BridgeKind::Forward => Self::Forward,
+            BridgeKind::Local => Self::Local,
+            BridgeKind::None => Self::None,
         }
     }
 }
@@ -262,4 +273,17 @@ fn verdict(
             .copied()
             .collect(),
     })
+}
+
+/// Transactions that write to what moves and to what stays, the most frequent first: after the switch their two parts
+/// are committed one after the other.
+pub fn spanning<'w>(workload: &'w Workload, moved: &MovedNames) -> Vec<&'w Transaction> {
+    let is_moved = |name: &QualifiedName| moved.tables.contains(name);
+    let spans = |transaction: &&Transaction| {
+        let (inside, outside): (Vec<_>, Vec<_>) = transaction.written.iter().partition(|name| is_moved(name));
+        !inside.is_empty() && !outside.is_empty()
+    };
+    let mut found: Vec<&Transaction> = workload.transactions.iter().filter(spans).collect();
+    found.sort_by(|a, b| (b.count, &a.written).cmp(&(a.count, &b.written)));
+    found
 }

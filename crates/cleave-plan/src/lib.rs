@@ -19,7 +19,7 @@ mod switch;
 mod switch_script;
 
 pub use binary::STABLE_TYPES;
-pub use carrying::{Fate, Layer, MovedNames, StatementVerdict, fate, judge, verdicts};
+pub use carrying::{Fate, Layer, MovedNames, StatementVerdict, fate, judge, spanning, verdicts};
 pub use draft::plan_move;
 pub use finding::{Finding, Weight};
 pub use move_plan::{

@@ -98,6 +98,7 @@ fn a_plan_with_every_part() {
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,
+        workload: None,
         findings: vec![
             Problem::error("C0204", "`public.log` has no key that identifies a row")
                 .about("public.log")

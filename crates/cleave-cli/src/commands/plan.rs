@@ -1,11 +1,12 @@
 //! `cleave plan`: everything a move will do, before the first byte.
 
+use crate::cli::WorkloadSources;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
 use crate::plan_report;
 use crate::work::Work;
-use cleave_api::{ExitCode, NextStep, Output, PlanReport, Problem, Risk, ServiceState};
+use cleave_api::{ExitCode, NextStep, Output, PlanReport, Problem, Risk, ServiceState, Severity};
 use cleave_model::ServiceName;
 use cleave_plan::{MovePlan, Weight};
 use std::path::Path;
@@ -36,6 +37,10 @@ pub struct PlanArgs {
     /// Exit with 3 if there is something to do
     #[arg(long)]
     pub detailed_exit_code: bool,
+
+    #[expect(missing_docs, reason = "its own flags say it")]
+    #[command(flatten)]
+    pub workload: WorkloadSources,
 }
 
 /// A service's plan and what follows it.
@@ -72,7 +77,11 @@ pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Fai
         context.output.data(&texts.join("\n"))?;
     } else {
         let limits = &work.loaded.config.limits;
-        let reports: Vec<PlanReport> = plans.iter().map(|plan| plan_report::report(plan, limits)).collect();
+        let mut reports: Vec<PlanReport> =
+            plans.iter().map(|plan| plan_report::report(plan, limits)).collect();
+        for (plan, report) in plans.iter().zip(&mut reports) {
+            add_workload(&work, plan, &arguments, report).await?;
+        }
         let output = if arguments.full { context.output.with_verbose(1) } else { context.output.clone() };
         output.report(Output::new(reports).with_next(steps), None)?;
     }
@@ -82,6 +91,26 @@ pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Fai
         _ if arguments.detailed_exit_code => ExitCode::Changes,
         _ => ExitCode::Done,
     })
+}
+
+/// Says what becomes of known statements. Without sources that the user has named, what is missing is said in full only.
+async fn add_workload(
+    work: &Work,
+    plan: &MovePlan,
+    arguments: &PlanArgs,
+    report: &mut PlanReport,
+) -> Result<(), Failure> {
+    let Some(service) = work.loaded.config.service(&plan.service) else { return Ok(()) };
+    let options = arguments.workload.options();
+    let read = cleave_engine::plan_workload(&work.topology, &service.name, plan, &options).await?;
+    let (workload, mut problems) = read;
+    if !arguments.full && !arguments.workload.is_asked_for() {
+        problems.retain(|problem| problem.severity != Severity::Note);
+    }
+    report.workload = workload;
+    report.findings.extend(problems);
+    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(())
 }
 
 /// The plan of a service; what to do next instead once its move is complete.

@@ -35,6 +35,7 @@ pub fn report(plan: &MovePlan, limits: &Limits) -> PlanReport {
         locks: locks::locks(plan),
         expected_pause_ms: None,
         write_pause_ms: u64::try_from(limits.write_pause.as_millis()).unwrap_or(u64::MAX),
+        workload: None,
         findings: plan.findings.iter().map(problem).collect(),
     }
 }

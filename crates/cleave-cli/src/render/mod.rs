@@ -17,6 +17,7 @@ mod status;
 mod style;
 mod table;
 mod verify;
+mod workload;
 
 pub use narrator::Narrator;
 

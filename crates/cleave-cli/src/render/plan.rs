@@ -23,6 +23,9 @@ impl Human for PlanReport {
         section("Locks", &table::indented(&lock_rows(self, verbose > 0)), &mut text);
         section("At the switch", &table::indented(&switch_rows(self)), &mut text);
         section("Missing roles", &roles(self), &mut text);
+        if let Some(workload) = &self.workload {
+            section("What applications do", &super::workload::lines(workload, verbose > 0), &mut text);
+        }
         let shown = |severity| severity != Severity::Note || verbose > 0;
         let findings = self.findings.iter().filter(|finding| shown(finding.severity));
         section("Findings", &findings.map(problem).collect::<String>(), &mut text);

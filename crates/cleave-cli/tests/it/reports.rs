@@ -105,6 +105,7 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,
+        workload: None,
         findings: vec![Problem::error("C0204", "`public.log` has no key").hint("add a primary key")],
     };
     insta::assert_snapshot!(check(&plan));

@@ -2,7 +2,8 @@
 
 mod functions;
 
-use cleave_engine::{EngineError, WorkloadOptions, WorkloadReading, read_workload};
+use crate::places::Places;
+use cleave_engine::{EngineError, WorkloadOptions, WorkloadReading, plan_workload, read_workload};
 use cleave_model::QualifiedName;
 use cleave_model::workload::{StatementTrait, Workload};
 use cleave_pg::catalog::read_catalog;
@@ -185,6 +186,47 @@ async fn an_extension_without_its_library_is_named() {
     let read = reading(&database.url(), &WorkloadOptions::statements_only()).await.unwrap();
     assert_eq!(codes(&read), ["C1000"]);
     assert!(read.problems[0].message.contains("does not load"), "{:?}", read.problems);
+}
+
+#[tokio::test]
+async fn a_plan_says_which_known_statements_the_bridge_breaks_and_who_carries_them() {
+    let cluster = talkative(Version::V18).await;
+    let app = cleave_sandbox::connect(&cluster.url_as("app", "app", "shop")).await.unwrap();
+    for id in 0..3 {
+        app.execute("insert into film values ($1, 'x') on conflict (id) do nothing", &[&id]).await.unwrap();
+    }
+    app.batch_execute("select id from film for update skip locked").await.unwrap();
+    app.batch_execute("select title from film").await.unwrap();
+    app.batch_execute("begin; delete from film; delete from actor; commit").await.unwrap();
+    let target = TestDatabase::create(Version::V18, "workload_n").await.unwrap();
+    let places = Places::new(
+        &cluster.url("shop"),
+        &target.url(),
+        "from = \"monolith\"\nhome = \"products/films\"\ntables = [\"public.film\"]\nbridge = \"forward\"\n",
+    );
+    let (topology, service) = (places.topology(), places.films().name.clone());
+    let plan = cleave_engine::plan(&topology, &service).await.unwrap();
+    let files = vec![cluster.data_dir().join("log/server.json")];
+    let options = WorkloadOptions { statements: true, files, ..Default::default() };
+    let (workload, problems) = plan_workload(&topology, &service, &plan, &options).await.unwrap();
+    let workload = workload.unwrap();
+    assert_eq!(workload.sources.len(), 2, "{:?}", workload.sources);
+    let risks: Vec<(&str, usize, usize)> = workload
+        .at_risk
+        .iter()
+        .map(|risk| (risk.text.split(' ').next().unwrap(), risk.breaks.len(), risk.differs.len()))
+        .collect();
+    assert_eq!(risks, [("insert", 1, 0), ("select", 0, 1)], "{:#?}", workload.at_risk);
+    let upsert = &workload.at_risk[0];
+    assert_eq!((upsert.calls, upsert.role.as_deref()), (3, Some("app")));
+    assert!(upsert.breaks[0].contains("42P10") && upsert.carried_by.is_empty(), "{upsert:?}");
+    assert!(upsert.id.parse::<i64>().is_ok(), "{upsert:?}");
+    assert_eq!(workload.spanning.len(), 1);
+    assert_eq!(
+        (workload.spanning[0].moved.as_slice(), workload.spanning[0].count),
+        (["public.film".to_owned()].as_slice(), 1)
+    );
+    assert_eq!(problems.iter().map(|problem| problem.code.as_str()).collect::<Vec<_>>(), ["C1010"]);
 }
 
 /// Writes until it is dropped.

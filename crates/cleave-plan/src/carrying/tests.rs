@@ -1,6 +1,6 @@
-use super::{Fate, Layer, MovedNames, fate, judge, verdicts};
+use super::{Fate, Layer, MovedNames, fate, judge, spanning, verdicts};
 use cleave_model::QualifiedName;
-use cleave_model::workload::{Statement, StatementTrait, TableUse, Workload};
+use cleave_model::workload::{Statement, StatementTrait, TableUse, Transaction, Workload};
 
 fn film() -> QualifiedName {
     QualifiedName::new("public", "film")
@@ -87,4 +87,23 @@ fn the_verdict_names_the_statement_the_reason_and_who_would_carry_it() {
     assert_eq!(found[0].objects, [film()]);
     assert_eq!(found[1].differs.len(), 1);
     assert!(found[1].carried_by.is_empty());
+}
+
+#[test]
+fn a_transaction_spans_the_boundary_if_it_writes_on_both_sides_of_it() {
+    let other = || QualifiedName::new("public", "other");
+    let transaction = |read: &[QualifiedName], written: &[QualifiedName], count| Transaction {
+        read: read.iter().cloned().collect(),
+        written: written.iter().cloned().collect(),
+        count,
+    };
+    let transactions = vec![
+        transaction(&[], &[film()], 100),
+        transaction(&[other()], &[film()], 100),
+        transaction(&[], &[film(), other()], 3),
+        transaction(&[QualifiedName::new("public", "third")], &[film(), other()], 5),
+    ];
+    let workload = Workload { transactions, ..Workload::default() };
+    let counts: Vec<u64> = spanning(&workload, &moved()).iter().map(|spans| spans.count).collect();
+    assert_eq!(counts, [5, 3]);
 }
