@@ -288,6 +288,25 @@ const LIMIT_KEYS: &[Key] = &[
     ),
     key("verify_max_age", Kind::Duration, Default("\"24h\""), "How old a verification may be at a cutover."),
     key(
+        "verify_every",
+        Kind::Duration,
+        Optional,
+        "From the first clean verification on, `cleave run` compares again so long after each one, and closes the gate of \
+         the cutover when rows differ. Default: only when asked.",
+    ),
+    key(
+        "verify_max_lag",
+        Kind::Size,
+        Optional,
+        "A comparison pauses while a standby or a slot in use is further behind the home than this. Default: never.",
+    ),
+    key(
+        "verify_max_sessions",
+        Kind::Count { min: 1, max: 100_000 },
+        Optional,
+        "A comparison pauses while more sessions than this execute a statement at the home. Default: never.",
+    ),
+    key(
         "jobs",
         Kind::Count { min: 1, max: 64 },
         Default("4"),

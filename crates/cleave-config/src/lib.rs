@@ -10,6 +10,7 @@
 mod claims;
 mod error;
 mod keys;
+mod mapping;
 mod pattern;
 mod quantity;
 mod read;
@@ -23,6 +24,7 @@ mod url;
 pub use claims::{Assignments, match_tables};
 pub use cleave_model::{DatabaseName, ServiceName};
 pub use error::{ConfigError, ConfigErrors, ErrorCode, Severity};
+pub use mapping::{InvalidMapping, MappedTable, MappingFile};
 pub use pattern::{InvalidPattern, TablePattern};
 pub use quantity::{InvalidQuantity, format_duration, format_size, parse_duration, parse_size};
 pub use reference::reference_page;

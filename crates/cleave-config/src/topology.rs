@@ -149,6 +149,12 @@ pub struct Limits {
     pub copy_bytes_per_second: Option<u64>,
     /// How old a verification may be at a cutover.
     pub verify_max_age: Duration,
+    /// How long after a verification `run` makes the next one; never without it.
+    pub verify_every: Option<Duration>,
+    /// Bytes that a standby or slot of the home may be behind while it is compared.
+    pub verify_lag_bytes_max: Option<u64>,
+    /// Sessions that may work at the home while it is compared.
+    pub verify_sessions_max: Option<u32>,
     /// Connections that copy or verify at once, per service.
     pub jobs: usize,
     /// Bytes of changes that Cleave holds in memory, per process.
@@ -165,6 +171,9 @@ impl Default for Limits {
             chunk_bytes: 256 << 20,
             copy_bytes_per_second: None,
             verify_max_age: Duration::from_secs(24 * 3600),
+            verify_every: None,
+            verify_lag_bytes_max: None,
+            verify_sessions_max: None,
             jobs: 4,
             memory_bytes: 256 << 20,
         }

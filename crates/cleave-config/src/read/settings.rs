@@ -32,25 +32,31 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
     limits.memory_bytes = size("memory").unwrap_or(limits.memory_bytes);
     limits.chunk_bytes = size("chunk").unwrap_or(limits.chunk_bytes);
     limits.copy_bytes_per_second = size("copy_rate");
-    limits.jobs = table.get("jobs").and_then(|item| jobs(item, findings)).unwrap_or(limits.jobs);
+    limits.verify_lag_bytes_max = size("verify_max_lag");
+    let mut count = |key: &str| table.get(key).and_then(|item| count(item, key, findings));
+    limits.jobs = count("jobs").and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(limits.jobs);
+    limits.verify_sessions_max = count("verify_max_sessions").and_then(|most| u32::try_from(most).ok());
+    let every = table.get("verify_every");
+    limits.verify_every =
+        every.and_then(|item| value::parsed(item, "verify_every", DURATION, parse_duration, findings));
     check_order(table, &limits, findings);
     limits
 }
 
-fn jobs(item: &Item, findings: &mut Findings<'_>) -> Option<usize> {
+fn count(item: &Item, name: &str, findings: &mut Findings<'_>) -> Option<i64> {
     let Some(number) = item.as_integer() else {
-        value::wrong_type(item, "jobs", "a whole number", findings);
+        value::wrong_type(item, name, "a whole number", findings);
         return None;
     };
-    let key = keys::section("limits")?.keys.iter().find(|key| key.name == "jobs")?;
+    let key = keys::section("limits")?.keys.iter().find(|key| key.name == name)?;
     let Kind::Count { min, max } = key.kind else { return None };
     if !(min..=max).contains(&number) {
         findings
-            .report(ErrorCode::InvalidValue, &value::span(item), format!("`jobs` takes {min} to {max}"))
+            .report(ErrorCode::InvalidValue, &value::span(item), format!("`{name}` takes {min} to {max}"))
             .label(format!("this is {number}"));
         return None;
     }
-    usize::try_from(number).ok()
+    Some(number)
 }
 
 fn check_order(table: &dyn TableLike, limits: &Limits, findings: &mut Findings<'_>) {
