@@ -21,13 +21,18 @@ pub struct VerifyReport {
     pub elapsed_ms: u64,
     /// Rows compared.
     pub rows: u64,
+    /// Of these, rows that an earlier comparison had proven, whose process died: this one went on where that was.
+    #[serde(default)]
+    pub resumed: u64,
+    /// When that one began: what is known is as old as its oldest part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// What was repaired before this comparison, if that was asked for and necessary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repaired: Option<RepairSummary>,
     /// Per table.
     pub tables: Vec<TableVerdict>,
-    /// The differences, and behind them the rows that are unproven, up to a limit; [`TableVerdict::differences`] and
-    /// [`TableVerdict::unproven`] count all.
+    /// The differences, and behind them the rows that are unproven, up to a limit; [`TableVerdict::entries`] counts all.
     pub differences: Vec<Difference>,
 }
 
@@ -44,8 +49,6 @@ pub struct RepairSummary {
     pub removed: u64,
     /// Rows that changed meanwhile and were left alone.
     pub skipped: u64,
-    /// Contents of tables without a key that differ: they are not repaired.
-    pub keyless: u64,
 }
 
 fn aligned() -> bool {
@@ -65,6 +68,9 @@ pub struct TableVerdict {
     pub unproven: u64,
     /// Rows that differ.
     pub differences: u64,
+    /// What a full list of both has: of equal rows without a key one entry, however many differ.
+    #[serde(default)]
+    pub entries: u64,
 }
 
 /// One row that is not the same on both sides.

@@ -10,7 +10,7 @@ use crate::RUNS;
 use crate::arena::{Arena, Entry, Failure, Metric, say, scaled};
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::Endpoint;
-use cleave_verify::{VerifyLimits, VerifySpec, VerifyTable, verify};
+use cleave_verify::{Checkpoints, VerifyLimits, VerifySpec, VerifyTable, verify};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -80,11 +80,10 @@ async fn filled(arena: &Arena, rows: u64) -> Result<(Client, Client), Failure> {
 
 /// The time, and the peak of this process's memory in MB.
 async fn ours(arena: &Arena, rows: u64) -> Result<(Duration, f64), Failure> {
-    let tables = TABLES.map(|(name, columns)| VerifyTable {
-        home_name: QualifiedName::new("public", name),
-        follower_name: QualifiedName::new("public", name),
-        columns: columns.iter().map(|column| (Ident::from(*column), Ident::from(*column))).collect(),
-        key: Some(vec![0]),
+    let tables = TABLES.map(|(name, columns)| {
+        let columns = columns.iter().map(|column| (Ident::from(*column), Ident::from(*column))).collect();
+        let name = QualifiedName::new("public", name);
+        VerifyTable::whole(name.clone(), name, columns, Some(vec![0]))
     });
     let spec = VerifySpec {
         home: Endpoint::parse(&arena.source.url(DATABASE))?,
@@ -94,6 +93,7 @@ async fn ours(arena: &Arena, rows: u64) -> Result<(Duration, f64), Failure> {
         settle: Arc::new(|| Box::pin(async { Ok(()) })),
         limits: VerifyLimits::default(),
         found: None,
+        checkpoints: Checkpoints::default(),
         cancel: Box::pin(std::future::pending()),
     };
     // Forgets the peak so far; `man 5 proc`.

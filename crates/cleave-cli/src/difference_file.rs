@@ -3,7 +3,7 @@
 
 use crate::failure::Failure;
 use crate::files::unwritable;
-use cleave_api::{Difference, DifferenceKind};
+use cleave_api::Difference;
 use cleave_engine::FoundDifference;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -40,19 +40,18 @@ impl DifferenceFile {
         Arc::new(move |difference| lines.lock().unwrap_or_else(PoisonError::into_inner).add(difference))
     }
 
-    /// Ends the file. `kept` is what the report has: rows that are unproven stand nowhere else, and if another engine
-    /// has compared, nothing else was told.
+    /// Ends the file and says how many rows are in it. `kept` is what the report has: if another engine has compared,
+    /// nothing else was told.
     ///
     /// # Errors
     /// C0910 with the system's reason.
-    pub fn finish(self, kept: &[Difference]) -> Result<(), Failure> {
+    pub fn finish(self, kept: &[Difference]) -> Result<u64, Failure> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = lines.count > 0;
-        for difference in kept.iter().filter(|one| !told || one.kind == DifferenceKind::Unproven) {
-            lines.add(difference);
+        if lines.count == 0 {
+            kept.iter().for_each(|difference| lines.add(difference));
         }
         let failed = lines.failed.take().or_else(|| lines.file.flush().err());
-        failed.map_or(Ok(()), |error| Err(unwritable(&self.path, &error)))
+        failed.map_or(Ok(lines.count), |error| Err(unwritable(&self.path, &error)))
     }
 }
 

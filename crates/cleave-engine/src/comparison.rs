@@ -7,18 +7,22 @@ use crate::{
     verdict::{Alignment, Listing},
 };
 use cleave_api::VerifyReport;
-use cleave_config::TablePattern;
+use cleave_config::{Limits, TablePattern};
 use cleave_model::{QualifiedName, catalog::Catalog};
 use cleave_pg::Endpoint;
 use cleave_stream::Cancelled;
-use cleave_verify::{Settle, Side, VerifyError, VerifySpec, match_tables, verify};
+use cleave_verify::{
+    Checkpoints, Mapping, Reached, Settle, Side, VerifyError, VerifySpec, VerifyTable, verify,
+};
+use serde::{Deserialize, Serialize};
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Two databases to compare.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Comparison {
     /// What the other one is measured against.
     pub source: Endpoint,
@@ -28,6 +32,32 @@ pub struct Comparison {
     pub tables: Vec<TablePattern>,
     /// How far the target may lag behind, where something feeds it.
     pub lag: Duration,
+    /// What has another name, or other rows, in the target.
+    pub mapping: Mapping,
+    /// Where it is kept how far the comparison has come; without, nowhere.
+    pub kept: Option<KeptComparison>,
+}
+
+/// Keeps a text, in place of what was there; an error says why it cannot be, without row values.
+pub type KeepText = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// How far a comparison has come, as a text that the caller keeps.
+#[derive(Clone)]
+pub struct KeptComparison {
+    /// What an earlier comparison has kept.
+    pub text: Option<String>,
+    /// Keeps it.
+    pub keep: KeepText,
+}
+
+/// The text. It holds values of keys: the places up to which tables are done.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    source: String,
+    target: String,
+    began_epoch_s: u64,
+    /// By title: what is compared with what, and how much of it is done.
+    tables: BTreeMap<String, (String, Reached)>,
 }
 
 /// Tables compared at a time where nothing is said.
@@ -43,25 +73,67 @@ pub async fn compare(
     events: &Events,
     cancelled: &Cancelled,
 ) -> Result<VerifyReport, EngineError> {
-    let Comparison { source, target, tables: patterns, lag } = comparison;
+    let Comparison { source, target, tables: patterns, lag, mapping, kept } = comparison;
     let (here, there) = tokio::try_join!(catalog(Side::Home, &source), catalog(Side::Follower, &target))?;
-    let tables = tables(&here, &there, &patterns)?;
-    let title = format!("{} and {}", source.display(), target.display());
+    let tables = tables(&here, &there, &patterns, &mapping)?;
+    let names = (source.display(), target.display());
+    let title = format!("{} and {}", names.0, names.1);
     let listing = Listing::new(&tables);
     let cancelled = cancelled.clone();
     let began = Instant::now();
+    let (began_epoch_s, checkpoints) = match kept {
+        Some(kept) => taken_up(kept, names, &tables, options.restart),
+        None => (0, Checkpoints::default()),
+    };
     let spec = VerifySpec {
         home: source,
         follower: target,
         tables,
         jobs: options.jobs(JOBS),
         settle: settle(lag),
-        limits: options.limits(JOBS),
+        limits: options.limits(JOBS, &Limits::default()),
         found: listing.found(options),
+        checkpoints,
         cancel: Box::pin(async move { cancelled.cancelled().await }),
     };
     let outcome = verify(spec, verify_progress(events, "databases")).await?;
-    Ok(listing.report(&title, &outcome, Alignment::Time, began.elapsed()))
+    let mut report = listing.report(&title, &outcome, Alignment::Time, began.elapsed());
+    if report.resumed > 0 {
+        report.since = Some(crate::status::timestamp_of(began_epoch_s));
+    }
+    Ok(report)
+}
+
+/// What an earlier comparison of the same tables has proven, and when it began.
+fn taken_up(
+    kept: KeptComparison,
+    (source, target): (String, String),
+    tables: &[VerifyTable],
+    restart: bool,
+) -> (u64, Checkpoints) {
+    let earlier =
+        kept.text.as_deref().filter(|_| !restart).and_then(|text| serde_json::from_str::<Kept>(text).ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut now_kept = match earlier {
+        Some(earlier) if (&earlier.source, &earlier.target) == (&source, &target) => earlier,
+        _ => Kept { source, target, began_epoch_s: now, tables: BTreeMap::new() },
+    };
+    let compared: BTreeMap<String, String> =
+        tables.iter().map(|table| (table.title(), format!("{table:?}"))).collect();
+    now_kept.tables.retain(|title, (of, _)| compared.get(title) == Some(of));
+    let began_epoch_s = now_kept.began_epoch_s;
+    let reached =
+        now_kept.tables.iter().map(|(title, (_, reached))| (title.clone(), reached.clone())).collect();
+    let state = Arc::new(Mutex::new(now_kept));
+    let keep: cleave_verify::Keep = Arc::new(move |table: &VerifyTable, reached: Reached| {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.tables.insert(table.title(), (format!("{table:?}"), reached));
+        let text = serde_json::to_string(&*state).map_err(|error| error.to_string());
+        let done = text.and_then(|text| (kept.keep)(&text)).map_err(|reason| VerifyError::NotKept { reason });
+        cleave_failpoint::hit("verify.kept");
+        Box::pin(async move { done })
+    });
+    (began_epoch_s, Checkpoints { reached, keep: Some(keep) })
 }
 
 /// If the target lags by no more than this, it has caught up with everything before the call.
@@ -84,12 +156,13 @@ fn tables(
     here: &Catalog,
     there: &Catalog,
     patterns: &[TablePattern],
-) -> Result<Vec<cleave_verify::VerifyTable>, VerifyError> {
+    mapping: &Mapping,
+) -> Result<Vec<VerifyTable>, VerifyError> {
     let names = || here.tables.iter().chain(&there.tables).map(|table| &table.name);
     if let Some(unused) = patterns.iter().find(|pattern| !names().any(|name| pattern.matches(name))) {
         return Err(VerifyError::NoSuchTable { pattern: unused.to_string() });
     }
     let wanted =
         |name: &QualifiedName| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name));
-    match_tables(here, there, wanted)
+    mapping.match_tables(here, there, wanted)
 }

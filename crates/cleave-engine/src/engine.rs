@@ -274,6 +274,7 @@ pub(crate) async fn run_verb_wishing(
 
 /// Runs a verb on a service that this engine holds.
 async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError> {
+    runner.end_watch().await;
     if !matches!(verb, Verb::Pause) {
         Box::pin(runner.settle_switch()).await?;
     }

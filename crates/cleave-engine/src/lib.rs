@@ -32,12 +32,14 @@ mod verdict;
 mod wishes;
 mod workload;
 
-pub use comparison::{Comparison, compare};
+pub use cleave_verify::{Mapping, TableMapping};
+pub use comparison::{Comparison, KeepText, KeptComparison, compare};
 pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
 pub use engine::{Answer, Engine, Verb, apply, execute, run};
 pub use error::EngineError;
 pub use events::{Events, StepClock};
 pub use init::{draft, init};
+pub use operations::HANDED_OVER_MAX;
 pub use planning::plan;
 pub use proof::{check_proof, proof};
 pub use status::{history, status};

@@ -15,6 +15,9 @@ use cleave_stream::Cancelled;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Rows of a table that a report lists where one engine hands it over to another and all are wanted.
+pub const HANDED_OVER_MAX: usize = 100_000;
+
 /// How often a waiting verb looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -24,7 +27,9 @@ pub(crate) async fn serve(runner: &mut Runner) -> Result<(), EngineError> {
     let reported = runner.report_stopped_streams().await;
     let settled = runner.settle_references().await;
     // A row that cannot be settled must not keep a verb away that would help.
-    serve_verb(runner).await.and(reported).and(settled)
+    let served = serve_verb(runner).await;
+    let watched = Box::pin(runner.watch()).await;
+    served.and(reported).and(settled).and(watched)
 }
 
 async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
@@ -118,6 +123,10 @@ fn verify_wishes(arguments: &Value) -> VerifyOptions {
     VerifyOptions {
         jobs: number("jobs").and_then(|jobs| usize::try_from(jobs).ok()),
         rows_per_second_max: number("rows_per_second_max"),
+        lag_bytes_max: number("lag_bytes_max"),
+        sessions_max: number("sessions_max").and_then(|most| u32::try_from(most).ok()),
+        listed_max: number("listed_max").and_then(|most| usize::try_from(most).ok()),
+        restart: arguments.get("restart").and_then(Value::as_bool).unwrap_or(false),
         ..VerifyOptions::default()
     }
 }
@@ -132,9 +141,18 @@ fn described(verb: &Verb) -> (&'static str, Value) {
         Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
         Verb::Verify => ("verify", json!({})),
         // The engine elsewhere tells what its report holds: values it has none, and nobody hears it find differences.
-        Verb::VerifyWith(wishes) => {
-            ("verify", json!({ "jobs": wishes.jobs, "rows_per_second_max": wishes.rows_per_second_max }))
-        }
+        // Whoever wants to hear all gets as many as a report can hold.
+        Verb::VerifyWith(wishes) => (
+            "verify",
+            json!({
+                "jobs": wishes.jobs,
+                "rows_per_second_max": wishes.rows_per_second_max,
+                "lag_bytes_max": wishes.lag_bytes_max,
+                "sessions_max": wishes.sessions_max,
+                "listed_max": wishes.found.as_ref().map(|_| HANDED_OVER_MAX),
+                "restart": wishes.restart,
+            }),
+        ),
         Verb::Repair { dry_run } => ("repair", json!({ "dry_run": dry_run })),
         Verb::Cutover { dry_run } => ("cutover", json!({ "dry_run": dry_run })),
         Verb::Rollback { dry_run } => ("rollback", json!({ "dry_run": dry_run })),

@@ -6,6 +6,7 @@ use crate::{
     lease::Leases,
     planning,
     streams::StreamPair,
+    verbs::Watch,
 };
 use cleave_config::Service;
 use cleave_journal::{MoveRow, MoveState};
@@ -34,6 +35,8 @@ pub(crate) struct Runner {
     pub(crate) idle: Option<Session>,
     /// When watched references were last looked at.
     pub(crate) references_looked: Option<Instant>,
+    /// Comparisons behind the verbs' back.
+    pub(crate) watch: Watch,
     /// The problem told last of the forward stream, and of the back stream.
     pub(crate) reported: [Option<String>; 2],
     /// Something of an earlier run is still to be finished or undone, or a stream could not be started.
@@ -67,6 +70,7 @@ impl Runner {
             streams: StreamPair::default(),
             idle: None,
             references_looked: None,
+            watch: Watch::default(),
             reported: [None, None],
             unsettled: false,
             settled_tried: None,
@@ -187,6 +191,7 @@ impl Runner {
 
     /// Stops the streams after their current transactions.
     pub(crate) async fn stop(&mut self) {
+        self.end_watch().await;
         // What stopped a stream must be in the move's row before this process is gone; if the source cannot be
         // reached, the next engine finds the same.
         let _ = self.report_stopped_streams().await;

@@ -50,7 +50,7 @@ fn untouched(service: &Service) -> ServiceStatus {
         epoch: 0,
         streams: Vec::new(),
         copy: None,
-        verification: verification(None, 0),
+        verification: verification(None, 0, 0),
         problems: Vec::new(),
     }
 }
@@ -70,6 +70,7 @@ async fn moved(
         epoch: owner.as_ref().map_or(0, |owner| owner.epoch.0),
         verification: verification(
             row.verification.as_ref(),
+            owner.as_ref().map_or(0, |owner| owner.epoch.0),
             topology.config().limits.verify_max_age.as_secs(),
         ),
         ..untouched(service)
@@ -209,7 +210,12 @@ async fn copy(row: &MoveRow, n: &Session) -> Result<Option<cleave_api::CopyProgr
     }))
 }
 
-fn verification(stored: Option<&cleave_journal::Verification>, max_age_s: u64) -> VerificationStatus {
+/// A verification of another epoch had another home: it says nothing about where rows go now.
+fn verification(
+    stored: Option<&cleave_journal::Verification>,
+    epoch: i64,
+    max_age_s: u64,
+) -> VerificationStatus {
     let Some(stored) = stored else {
         return VerificationStatus {
             state: VerificationState::None,
@@ -222,6 +228,7 @@ fn verification(stored: Option<&cleave_journal::Verification>, max_age_s: u64) -
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let age = now.saturating_sub(stored.at_epoch_s);
     let state = match stored.outcome {
+        _ if stored.epoch != epoch => VerificationState::Stale,
         VerificationOutcome::Clean if age > max_age_s => VerificationState::Stale,
         VerificationOutcome::Clean => VerificationState::Clean,
         VerificationOutcome::Unproven => VerificationState::Unproven,
@@ -229,11 +236,16 @@ fn verification(stored: Option<&cleave_journal::Verification>, max_age_s: u64) -
     };
     VerificationStatus {
         state,
-        at: Some(timestamp(UNIX_EPOCH + std::time::Duration::from_secs(stored.at_epoch_s))),
+        at: Some(timestamp_of(stored.at_epoch_s)),
         age_ms: Some(age * 1000),
         rows: stored.rows,
         differences: stored.differences,
     }
+}
+
+/// The same of seconds since 1970.
+pub(crate) fn timestamp_of(epoch_s: u64) -> String {
+    timestamp(UNIX_EPOCH + std::time::Duration::from_secs(epoch_s))
 }
 
 /// `2026-03-01T12:00:00Z` (RFC 3339, seconds, UTC). Civil date from days as in Howard Hinnant's `civil_from_days`.

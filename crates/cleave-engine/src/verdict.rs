@@ -2,8 +2,10 @@
 
 use crate::status::timestamp;
 use cleave_api::{Difference, DifferenceKind, TableVerdict, ValuePair, VerificationState, VerifyReport};
-use cleave_model::QualifiedName;
-use cleave_verify::{Found, RowKey, TableOutcome, Values, VerifyLimits, VerifyOutcome, VerifyTable};
+use cleave_config::Limits;
+use cleave_verify::{
+    Found, LoadLimits, RowKey, TableOutcome, Values, VerifyLimits, VerifyOutcome, VerifyTable,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -24,6 +26,14 @@ pub struct VerifyOptions {
     pub show_values: bool,
     /// Tables compared at a time; without, as the limits say.
     pub jobs: Option<usize>,
+    /// Bytes that a standby or slot of the home may be behind while rows are read, instead of `limits.verify_max_lag`.
+    pub lag_bytes_max: Option<u64>,
+    /// Sessions that may work at the home meanwhile, instead of `limits.verify_max_sessions`.
+    pub sessions_max: Option<u32>,
+    /// Rows that the report lists of each table; without, a few.
+    pub listed_max: Option<usize>,
+    /// True if what an earlier comparison has proven, whose process died, is to be read again.
+    pub restart: bool,
     /// Rows read per second, over all tables under way; without, as fast as the servers give them.
     pub rows_per_second_max: Option<u64>,
 }
@@ -35,12 +45,18 @@ impl VerifyOptions {
     }
 
     /// The limits of a comparison of so many tables at a time.
-    pub(crate) fn limits(&self, usual_jobs: usize) -> VerifyLimits {
+    pub(crate) fn limits(&self, usual_jobs: usize, usual: &Limits) -> VerifyLimits {
         let share = |rate: u64| (rate / self.jobs(usual_jobs) as u64).max(1);
+        let defaults = VerifyLimits::default();
         VerifyLimits {
             values: self.show_values,
             rows_per_second_max: self.rows_per_second_max.map(share),
-            ..VerifyLimits::default()
+            differences_kept: self.listed_max.unwrap_or(defaults.differences_kept),
+            load: LoadLimits {
+                lag_bytes_max: self.lag_bytes_max.or(usual.verify_lag_bytes_max),
+                sessions_max: self.sessions_max.or(usual.verify_sessions_max),
+            },
+            ..defaults
         }
     }
 }
@@ -51,7 +67,10 @@ impl PartialEq for VerifyOptions {
             (Some(here), Some(there)) => Arc::ptr_eq(here, there),
             (here, there) => here.is_none() && there.is_none(),
         };
-        let rest = |one: &Self| (one.show_values, one.jobs, one.rows_per_second_max);
+        let rest = |one: &Self| {
+            let load = (one.lag_bytes_max, one.sessions_max);
+            (one.show_values, one.jobs, one.rows_per_second_max, load, one.listed_max, one.restart)
+        };
         found && rest(self) == rest(other)
     }
 }
@@ -75,9 +94,9 @@ pub(crate) enum Alignment {
     Time,
 }
 
-/// The names of the key columns by table.
+/// The names of the key columns by what a comparison is called.
 #[derive(Clone, Debug)]
-pub(crate) struct Listing(Arc<BTreeMap<QualifiedName, Vec<String>>>);
+pub(crate) struct Listing(Arc<BTreeMap<String, Vec<String>>>);
 
 impl Listing {
     pub(crate) fn new(tables: &[VerifyTable]) -> Self {
@@ -85,13 +104,13 @@ impl Listing {
             let key = table.key.iter().flatten().filter_map(|at| table.columns.get(*at));
             key.map(|(on_home, _)| on_home.as_str().to_owned()).collect()
         };
-        Self(Arc::new(tables.iter().map(|table| (table.home_name.clone(), names(table))).collect()))
+        Self(Arc::new(tables.iter().map(|table| (table.title(), names(table))).collect()))
     }
 
     /// What the comparison calls, if somebody wants to hear every difference.
     pub(crate) fn found(&self, options: &VerifyOptions) -> Option<Found> {
         let (listing, found) = (self.clone(), options.found.clone()?);
-        Some(Arc::new(move |table, difference| found(&listing.difference(table, difference))))
+        Some(Arc::new(move |table, difference| found(&listing.difference(&table.title(), difference))))
     }
 
     pub(crate) fn report(
@@ -102,14 +121,15 @@ impl Listing {
         elapsed: Duration,
     ) -> VerifyReport {
         let tables = outcome.tables.iter().map(|table| TableVerdict {
-            table: table.table.to_string(),
+            table: table.title.clone(),
             rows: table.rows,
             rechecked: table.rechecked,
             unproven: table.unproven,
             differences: table.differing(),
+            entries: table.entries,
         });
         let proven = outcome.tables.iter().flat_map(|table| {
-            table.differences.iter().map(|difference| self.difference(&table.table, difference))
+            table.differences.iter().map(|difference| self.difference(&table.title, difference))
         });
         let unproven = outcome.tables.iter().flat_map(|table| self.unproven(table));
         VerifyReport {
@@ -120,19 +140,22 @@ impl Listing {
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             rows: outcome.rows(),
             repaired: None,
+            resumed: outcome.tables.iter().map(|table| table.resumed).sum(),
+            since: None,
             tables: tables.collect(),
             differences: proven.chain(unproven).collect(),
         }
     }
 
-    fn difference(&self, table: &QualifiedName, difference: &cleave_verify::Difference) -> Difference {
+    fn difference(&self, table: &str, difference: &cleave_verify::Difference) -> Difference {
         Difference {
-            table: table.to_string(),
+            table: table.to_owned(),
             key: self.key(table, &difference.row),
             kind: match difference.kind {
                 cleave_verify::DifferenceKind::Missing => DifferenceKind::Missing,
                 cleave_verify::DifferenceKind::Extra => DifferenceKind::Extra,
                 cleave_verify::DifferenceKind::Different { .. } => DifferenceKind::Changed,
+                cleave_verify::DifferenceKind::Unproven => DifferenceKind::Unproven,
             },
             columns: match &difference.kind {
                 cleave_verify::DifferenceKind::Different { columns } => {
@@ -146,8 +169,8 @@ impl Listing {
 
     fn unproven(&self, outcome: &TableOutcome) -> Vec<Difference> {
         let rows = outcome.unproven_rows.iter().map(|row| Difference {
-            table: outcome.table.to_string(),
-            key: self.key(&outcome.table, row),
+            table: outcome.title.clone(),
+            key: self.key(&outcome.title, row),
             kind: DifferenceKind::Unproven,
             columns: Vec::new(),
             values: Vec::new(),
@@ -155,7 +178,7 @@ impl Listing {
         rows.collect()
     }
 
-    fn key(&self, table: &QualifiedName, row: &RowKey) -> Vec<(String, String)> {
+    fn key(&self, table: &str, row: &RowKey) -> Vec<(String, String)> {
         match row {
             RowKey::Key(values) => {
                 self.0.get(table).into_iter().flatten().cloned().zip(values.iter().cloned()).collect()

@@ -1,4 +1,4 @@
-//! The `cleave` schema inside users' databases: journal, owner, lease, positions, copied tables, operations, work.
+//! The `cleave` schema inside users' databases: journal, owner, lease, positions, copied tables, operations, comparisons, work.
 //!
 //! This crate owns the schema's DDL (`schema.sql`) and every statement that touches it, but for the triggers that
 //! cleave-ddl writes. Functions take a client or an open transaction, so that a caller can put the journal row into
@@ -15,6 +15,7 @@ mod operation;
 mod owner;
 mod position;
 mod schema;
+mod verifying;
 mod work;
 
 pub use applying::ApplierStatements;
@@ -35,4 +36,5 @@ pub use position::{
     StreamPosition, advance_position, delete_position, delete_stream, insert_position, position,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
+pub use verifying::Verifying;
 pub use work::{WorkItem, open_work, resolve_work};

@@ -86,8 +86,14 @@ pub struct Verification {
     pub rows: u64,
     /// Rows that differ.
     pub differences: u64,
-    /// When it ended, seconds since 1970 by the source's clock.
+    /// When its oldest part was read, seconds since 1970.
     pub at_epoch_s: u64,
+    /// The owner's epoch then: which side was the home.
+    #[serde(default)]
+    pub epoch: i64,
+    /// Rows that were left unproven, if all of them are listed here: by table, the texts of their keys.
+    #[serde(default)]
+    pub unproven: Vec<(String, Vec<String>)>,
     /// Fingerprint of the tables on the source and on the target.
     pub fingerprints: [String; 2],
     /// Slot of the direction that was verified.

@@ -106,3 +106,12 @@ create table if not exists cleave.work (
   resolved_at timestamptz
 );
 create index if not exists work_open on cleave.work (service) where resolved_at is null;
+
+-- Since version 3. How far a comparison has come, so that one whose process died goes on where it was: part '' says what
+-- is compared, each other one how much of a table is proven. The place in a table is a value of its key.
+create table if not exists cleave.verifying (
+  service text not null,
+  part text not null,
+  state jsonb not null,
+  primary key (service, part)
+);

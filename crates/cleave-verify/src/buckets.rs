@@ -2,9 +2,9 @@
 
 use crate::{
     VerifyError,
-    connection::{Connection, Parameter},
+    connection::Connection,
     pair::{Half, Pair},
-    ranges::Range,
+    parts::Range,
 };
 use cleave_model::QualifiedName;
 use futures_util::{StreamExt, pin_mut};
@@ -26,8 +26,6 @@ pub(crate) struct Scan {
     pub(crate) mask: i64,
     /// The buckets that differ.
     pub(crate) buckets: Vec<i32>,
-    /// What was read, if the table is read in ranges.
-    pub(crate) range: Option<Range>,
 }
 
 /// The rows of one bucket: their number and the sums of both hashes. Sums do not depend on the rows' order, and
@@ -40,38 +38,36 @@ struct Sums {
 }
 
 impl Scan {
-    /// For a table that nobody seems to write to, or a range of a large one. Where both sides have the same rows, which is then to be expected,
-    /// one sum over all of them shows it, without the cost of grouping. Else by buckets.
+    /// For a table that nobody seems to write to, or a part of a large one. Where both sides have the same rows, which is
+    /// then to be expected, one sum over all of them shows it, without the cost of grouping. Else by buckets.
     pub(crate) async fn of_quiet_rows(
         home: &Connection,
         follower: &Connection,
         pair: &Pair,
-        range: Option<Range>,
+        range: &Range,
     ) -> Result<Self, VerifyError> {
-        let (here, there) = tokio::try_join!(
-            total(home, &pair.home, range.as_ref()),
-            total(follower, &pair.follower, range.as_ref())
-        )?;
+        let (here, there) =
+            tokio::try_join!(total(home, &pair.home, range), total(follower, &pair.follower, range))?;
         if here != there {
             return Self::by_buckets(home, follower, pair, range).await;
         }
-        Ok(Self { rows: here.rows.unsigned_abs(), suspicious_rows: 0, mask: 0, buckets: Vec::new(), range })
+        Ok(Self { rows: here.rows.unsigned_abs(), suspicious_rows: 0, mask: 0, buckets: Vec::new() })
     }
 
     pub(crate) async fn by_buckets(
         home: &Connection,
         follower: &Connection,
         pair: &Pair,
-        range: Option<Range>,
+        range: &Range,
     ) -> Result<Self, VerifyError> {
         let wanted = (pair.estimated_rows / ROWS_PER_BUCKET).clamp(BUCKETS_MIN, BUCKETS_MAX);
         let count = wanted.next_power_of_two();
         let mask = i64::try_from(count - 1).unwrap_or_default();
         let (on_home, on_follower) = tokio::try_join!(
-            sums(home, &pair.home, mask, range.as_ref()),
-            sums(follower, &pair.follower, mask, range.as_ref())
+            sums(home, &pair.home, mask, range),
+            sums(follower, &pair.follower, mask, range)
         )?;
-        let mut scan = Self { rows: 0, suspicious_rows: 0, mask, buckets: Vec::new(), range };
+        let mut scan = Self { rows: 0, suspicious_rows: 0, mask, buckets: Vec::new() };
         for (bucket, (here, there)) in (0..).zip(on_home.into_iter().zip(on_follower)) {
             scan.rows += here.rows.unsigned_abs();
             if here != there {
@@ -83,20 +79,8 @@ impl Scan {
     }
 }
 
-/// Parameters, with a range's bounds behind them.
-pub(crate) fn bounded<'p>(
-    mut parameters: Vec<Parameter<'p>>,
-    range: Option<&'p Range>,
-) -> Vec<Parameter<'p>> {
-    if let Some(range) = range {
-        let bounds: [Parameter<'p>; 2] = [&range.above, &range.up_to];
-        parameters.extend(bounds);
-    }
-    parameters
-}
-
-async fn total(connection: &Connection, half: &Half, range: Option<&Range>) -> Result<Sums, VerifyError> {
-    let parameters = bounded(Vec::new(), range);
+async fn total(connection: &Connection, half: &Half, range: &Range) -> Result<Sums, VerifyError> {
+    let parameters = range.behind(half.side, Vec::new());
     let rows = connection.rows(&half.name, &half.statements.totals, &parameters).await?;
     let row =
         rows.first().ok_or_else(|| connection.unexpected(&half.name, "a sum over a table is missing"))?;
@@ -107,10 +91,10 @@ async fn sums(
     connection: &Connection,
     half: &Half,
     mask: i64,
-    range: Option<&Range>,
+    range: &Range,
 ) -> Result<Vec<Sums>, VerifyError> {
     let mut all = vec![Sums::default(); usize::try_from(mask).unwrap_or_default() + 1];
-    let parameters = bounded(vec![&mask], range);
+    let parameters = range.behind(half.side, vec![&mask]);
     let rows = connection.stream(&half.name, &half.statements.buckets, &parameters).await?;
     pin_mut!(rows);
     while let Some(row) = rows.next().await {

@@ -41,6 +41,8 @@ pub(crate) mod oid {
 pub(crate) enum Canonical {
     /// The value by its type's own hash, which sees all of it.
     Value,
+    /// An integer of 64 bits by its own hash, which folds it into 32, and its upper half.
+    Halves,
     /// A text by its bytes, whatever its collation calls equal.
     Characters,
     /// The bytes that this function sends to a client: where the type's own hash leaves part of the value out.
@@ -82,8 +84,10 @@ impl Canonical {
             // -0 and 0 have one hash, and so have all ways to write NaN.
             oid::FLOAT4 | oid::FLOAT8 => Self::Value,
             oid::TEXT | oid::VARCHAR => Self::Characters,
-            // Their hash folds 64 bits into 32: 1 and 4294967296 have the same, under every seed.
-            oid::INT8 => Self::Sent("int8send"),
+            // Its hash folds 64 bits into 32: 1 and 4294967296 have the same, under every seed. With the upper half
+            // beside it nothing is left out, for much less than its bytes cost.
+            oid::INT8 => Self::Halves,
+            // The same, but nothing gives their halves.
             oid::TIME => Self::Sent("time_send"),
             oid::TIMESTAMP => Self::Sent("timestamp_send"),
             oid::TIMESTAMPTZ => Self::Sent("timestamptz_send"),

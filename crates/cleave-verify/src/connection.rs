@@ -4,7 +4,7 @@ use crate::{Side, VerifyError};
 use cleave_model::QualifiedName;
 use cleave_pg::{During, Endpoint, PgError, Session, connect};
 use futures_util::{Stream, TryStreamExt};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use tokio_postgres::{Row, RowStream, types::ToSql};
 
 /// Read-only, one snapshot per statement. A row policy must fail rather than hide rows. The grouping by bucket is
@@ -28,11 +28,25 @@ pub(crate) struct Connection {
 pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 impl Connection {
-    pub(crate) async fn open(side: Side, endpoint: &Endpoint) -> Result<Self, VerifyError> {
+    /// No statement, and so no snapshot, and no transaction that waits for its next one lasts longer than `snapshot`: the
+    /// server ends it, whatever becomes of this process.
+    pub(crate) async fn open(
+        side: Side,
+        endpoint: &Endpoint,
+        snapshot: Duration,
+    ) -> Result<Self, VerifyError> {
         let failed = |source| VerifyError::Connection { side, source: Box::new(source) };
         let session = connect(endpoint, "verify").await.map_err(failed)?;
-        session.batch_execute(SETTINGS).await.during("preparing a session for reading").map_err(failed)?;
+        let ms = snapshot.as_millis().max(1);
+        let limits = format!(
+            "set statement_timeout = {ms}; set idle_in_transaction_session_timeout = {ms}; {SETTINGS}"
+        );
+        session.batch_execute(&limits).await.during("preparing a session for reading").map_err(failed)?;
         Ok(Self { side, session })
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Runs a statement and gives its rows one after another, so that memory does not depend on their number.

@@ -1,4 +1,4 @@
-//! Why a comparison could not be made, with the stable codes C0601 to C0612. A difference is no error.
+//! Why a comparison could not be made, with the stable codes C0601 to C0619. A difference is no error.
 
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::PgError;
@@ -110,6 +110,31 @@ pub enum VerifyError {
         /// What the server said.
         source: Box<PgError>,
     },
+    /// Not even a small part of a table could be read in the time that a snapshot may last.
+    #[error("table {table} cannot be read in parts of {} s each on the {side}", limit.as_secs_f64())]
+    TooLong {
+        /// Where.
+        side: Side,
+        /// The table's name there.
+        table: QualifiedName,
+        /// How long a snapshot may last.
+        limit: std::time::Duration,
+    },
+    /// The role may not know what the server's other sessions do.
+    #[error("the role on the home may not see how busy it is")]
+    LoadUnknown,
+    /// A mapping that does not fit the tables.
+    #[error("the mapping does not fit: {reason}")]
+    Mapping {
+        /// What does not.
+        reason: String,
+    },
+    /// How far the comparison has come could not be kept.
+    #[error("how far the comparison has come cannot be kept: {reason}")]
+    NotKept {
+        /// Why, without row values.
+        reason: String,
+    },
     /// There is no table at all.
     #[error("there is no table to compare")]
     NothingToCompare,
@@ -138,7 +163,7 @@ fn columns(only_home: &[Ident], only_follower: &[Ident]) -> String {
 }
 
 impl VerifyError {
-    /// The stable code, `C0601` to `C0612`.
+    /// The stable code, `C0601` to `C0619`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TableMissing { .. } => "C0601",
@@ -153,6 +178,10 @@ impl VerifyError {
             Self::ColumnsDiffer { .. } => "C0610",
             Self::NothingToCompare => "C0611",
             Self::RepairRefused { .. } => "C0612",
+            Self::TooLong { .. } => "C0615",
+            Self::LoadUnknown => "C0616",
+            Self::Mapping { .. } => "C0617",
+            Self::NotKept { .. } => "C0619",
         }
     }
 
@@ -161,6 +190,21 @@ impl VerifyError {
         match self {
             Self::Connection { source, .. } | Self::Query { source, .. } => source.is_retryable(),
             _ => false,
+        }
+    }
+
+    /// What the server says where a statement took longer than it may; the same where somebody cancels it.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Query { source, .. } if source.sqlstate() == Some("57014"))
+    }
+
+    /// A failure where nothing can be made smaller.
+    pub(crate) fn or_too_long(self, limit: std::time::Duration) -> Self {
+        match self {
+            Self::Query { side, table, source } if source.sqlstate() == Some("57014") => {
+                Self::TooLong { side, table, limit }
+            }
+            other => other,
         }
     }
 

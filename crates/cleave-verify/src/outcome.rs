@@ -15,8 +15,12 @@ pub struct VerifyOutcome {
 pub struct TableOutcome {
     /// The table's name on the home.
     pub table: QualifiedName,
+    /// What the comparison of it is called.
+    pub title: String,
     /// Rows compared, as counted on the home.
     pub rows: u64,
+    /// Of these, rows that an earlier comparison has proven, which this one went on from.
+    pub resumed: u64,
     /// Rows that looked different at first and were read again.
     pub rechecked: u64,
     /// Rows that are the same on both sides.
@@ -29,6 +33,8 @@ pub struct TableOutcome {
     pub different: u64,
     /// Rows that differed at some moment and never held still long enough to be compared.
     pub unproven: u64,
+    /// What a full list of differences and unproven rows has: of equal rows without a key one entry, however many differ.
+    pub entries: u64,
     /// The first differences, in no particular order.
     pub differences: Vec<Difference>,
     /// The first unproven rows.
@@ -74,6 +80,8 @@ pub enum DifferenceKind {
         /// The columns that differ, by their names on the home. Empty if one side has the key more than once.
         columns: Vec<Ident>,
     },
+    /// Both sides differed at some moment, and the row never held still long enough to be compared.
+    Unproven,
 }
 
 /// How a row is told to the user.
@@ -111,6 +119,23 @@ impl VerifyOutcome {
     /// Rows compared, over all tables.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
+    }
+}
+
+impl RowKey {
+    /// As a repair is told which row is meant: the key, or the two halves of the hash.
+    pub fn identity(&self) -> Vec<String> {
+        match self {
+            Self::Key(values) => values.clone(),
+            Self::Keyless { hash, .. } => {
+                let halves = hash.split_at_checked(hash.len() / 2).unwrap_or_default();
+                let short = |half: &str| match half.trim_start_matches('0') {
+                    "" => "0".to_owned(),
+                    digits => digits.to_owned(),
+                };
+                vec![short(halves.0), short(halves.1)]
+            }
+        }
     }
 }
 

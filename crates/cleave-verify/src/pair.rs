@@ -1,12 +1,13 @@
 //! One table on both sides: described, with its statements, ready to be read.
 
 use crate::{
-    VerifyError, VerifyLimits, VerifyTable,
+    Side, VerifyError, VerifyLimits, VerifyTable,
     canonical::Canonical,
     connection::Connection,
-    ranges::Ranges,
+    order::{may_differ, order},
+    parts::{Range, Walk},
     relation::Relation,
-    sql::{Bytes, Statements},
+    sql::{Bytes, Statements, Subject},
 };
 use cleave_model::{Ident, QualifiedName};
 
@@ -17,17 +18,23 @@ pub(crate) struct Pair {
     /// Names on the home, in the order of the column hashes.
     pub(crate) columns: Vec<Ident>,
     pub(crate) keyed: bool,
-    /// If the table is not read at once.
-    pub(crate) ranges: Option<Ranges>,
+    /// A row may be in different parts on the two sides.
+    pub(crate) parts_may_differ: bool,
     pub(crate) estimated_rows: u64,
     /// As the home's statistics say now.
     pub(crate) written_rows: i64,
+    relations: [Relation; 2],
+    /// In which columns' order the table is read in parts; none if it cannot be.
+    order: Vec<usize>,
+    bytes: u64,
 }
 
 /// A table on one side.
 pub(crate) struct Half {
     pub(crate) name: QualifiedName,
     pub(crate) statements: Statements,
+    pub(crate) keyed: bool,
+    pub(crate) side: Side,
 }
 
 impl Pair {
@@ -35,7 +42,6 @@ impl Pair {
         home: &Connection,
         follower: &Connection,
         table: &VerifyTable,
-        limits: VerifyLimits,
     ) -> Result<Self, VerifyError> {
         let (mut on_home, mut on_follower) =
             tokio::try_join!(Relation::read(home, table), Relation::read(follower, table))?;
@@ -45,27 +51,37 @@ impl Pair {
         }
         let bytes = if on_home.encoding == on_follower.encoding { Bytes::AsStored } else { Bytes::Utf8 };
         let key = table.key.as_deref().filter(|key| tells_rows_apart(key, &on_home, &on_follower));
-        let ranges = match key.and_then(<[usize]>::first) {
-            Some(first) => Ranges::of([(home, &on_home), (follower, &on_follower)], *first, limits).await?,
-            None => None,
-        };
-        let half = |relation: &Relation| Half {
-            name: relation.name.clone(),
-            statements: match key {
-                Some(key) if ranges.is_some() => Statements::keyed_in_ranges(relation, key, bytes),
-                Some(key) => Statements::keyed(relation, key, bytes),
-                None => Statements::keyless(relation, bytes),
-            },
+        let order = order([(home, &on_home), (follower, &on_follower)], key).await?.unwrap_or_default();
+        let half = |side: Side, relation: &Relation, only: &Option<String>| {
+            let subject = Subject { relation, order: &order, only: only.as_deref(), bytes };
+            let statements = match key {
+                Some(key) => Statements::keyed(&subject, key),
+                None => Statements::keyless(&subject),
+            };
+            Half { name: relation.name.clone(), statements, keyed: key.is_some(), side }
         };
         Ok(Self {
-            home: half(&on_home),
-            follower: half(&on_follower),
+            home: half(Side::Home, &on_home, &table.home_where),
+            follower: half(Side::Follower, &on_follower, &table.follower_where),
             columns: table.columns.iter().map(|(home, _)| home.clone()).collect(),
             keyed: key.is_some(),
-            ranges: ranges.clone(),
+            parts_may_differ: may_differ([&on_home, &on_follower], &order),
             estimated_rows: on_home.extent.estimated_rows.max(on_follower.extent.estimated_rows),
             written_rows: on_home.extent.written_rows,
+            bytes: on_home.extent.bytes.max(on_follower.extent.bytes),
+            relations: [on_home, on_follower],
+            order,
         })
+    }
+
+    /// The table's parts.
+    pub(crate) fn walk(&self, limits: VerifyLimits) -> Walk {
+        Walk::new([&self.relations[0], &self.relations[1]], &self.order, self.bytes, limits)
+    }
+
+    /// All of the table.
+    pub(crate) fn whole(&self) -> Range {
+        Range::new([None; 2], None, self.order.len())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a comparison tells while it runs.
 
-use crate::TableOutcome;
+use crate::{Busy, TableOutcome};
 use cleave_model::QualifiedName;
 
 /// An event of a running comparison. Tables are named as on the home; several may be under way at a time.
@@ -18,14 +18,28 @@ pub enum VerifyProgress {
         /// Rows, as the home's statistics estimate them.
         estimated_rows: u64,
     },
-    /// Both sides, or a range of a table that is read in ranges, have been read once.
+    /// Both sides of a part of a table have been read once.
     Scanned {
         /// The table.
         table: QualifiedName,
-        /// Rows on the home, of the range.
+        /// Rows on the home, of the part.
         rows: u64,
         /// Rows of the home in parts of the table whose hashes differ: these are read again, one by one.
         suspicious_rows: u64,
+    },
+    /// What an earlier comparison has proven is not read again.
+    Resumed {
+        /// The table.
+        table: QualifiedName,
+        /// Rows.
+        rows: u64,
+    },
+    /// Reading waits until the home has less to do.
+    Waiting {
+        /// The table whose turn it is.
+        table: QualifiedName,
+        /// Why.
+        busy: Busy,
     },
     /// Rows that differ are being read again by key.
     Rechecking {

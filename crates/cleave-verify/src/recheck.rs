@@ -5,6 +5,7 @@ use crate::{
     connection::{Connection, Parameter},
     judge::{Reading, Round, Suspicion, Verdict, count, judge},
     pair::{Half, Pair},
+    parts::Range,
     suspects::{Identity, add, columns},
     writers::writers,
 };
@@ -39,11 +40,27 @@ pub(crate) enum Decided {
     Unproven(Identity, Suspicion),
 }
 
+impl Decided {
+    pub(crate) fn row(&self) -> &Identity {
+        match self {
+            Self::Different(row, _) | Self::Unproven(row, _) => row,
+        }
+    }
+
+    pub(crate) fn is_at_home(&self) -> bool {
+        match self {
+            Self::Different(_, seen) | Self::Unproven(_, seen) => seen.home.is_some(),
+        }
+    }
+}
+
 /// The two connections for reading by key, and the rules.
 pub(crate) struct Recheck<'a> {
     pub(crate) home: &'a Connection,
     pub(crate) follower: &'a Connection,
     pub(crate) pair: &'a Pair,
+    /// The part that the rows are of.
+    pub(crate) range: &'a Range,
     pub(crate) settle: &'a Settle,
     pub(crate) limits: VerifyLimits,
     pub(crate) progress: &'a (dyn Fn(VerifyProgress) + Sync),
@@ -97,12 +114,12 @@ impl Recheck<'_> {
         decided: &mut Vec<Decided>,
     ) -> Result<(), VerifyError> {
         let writers_gone = writers.is_empty() || self.writers().await?.is_disjoint(writers);
-        let mut home_before = read(self.home, &self.pair.home, open).await?;
+        let mut home_before = self.read(self.home, &self.pair.home, open).await?;
         (self.settle)().await?;
-        let mut follower = read(self.follower, &self.pair.follower, open).await?;
+        let mut follower = self.read(self.follower, &self.pair.follower, open).await?;
         *writers = self.writers().await?;
         let (mut home_after, clear) = if self.pair.keyed {
-            (read(self.home, &self.pair.home, open).await?, true)
+            (self.read(self.home, &self.pair.home, open).await?, true)
         } else {
             self.read_and_see_what_is_hidden(open).await?
         };
@@ -138,12 +155,21 @@ impl Recheck<'_> {
     ) -> Result<(Readings, bool), VerifyError> {
         let name = &self.pair.home.name;
         self.home.run(name, "begin isolation level repeatable read, read only").await?;
-        let readings = read(self.home, &self.pair.home, open).await?;
+        let readings = self.read(self.home, &self.pair.home, open).await?;
         let hidden = self.texts(HIDDEN, &[]).await?;
         self.home.run(name, "commit").await?;
         let writers: Vec<String> = self.writers().await?.into_iter().collect();
         let bystanders = self.texts(BYSTANDERS, &[&writers]).await?;
         Ok((readings, hidden.is_subset(&bystanders)))
+    }
+
+    async fn read(
+        &self,
+        connection: &Connection,
+        half: &Half,
+        open: &BTreeMap<Identity, Open>,
+    ) -> Result<Readings, VerifyError> {
+        read_rows(connection, half, self.range, open.keys()).await
     }
 
     async fn writers(&self) -> Result<BTreeSet<String>, VerifyError> {
@@ -155,22 +181,16 @@ impl Recheck<'_> {
     }
 }
 
-async fn read(
-    connection: &Connection,
-    half: &Half,
-    open: &BTreeMap<Identity, Open>,
-) -> Result<Readings, VerifyError> {
-    read_rows(connection, half, open.keys()).await
-}
-
-/// Reads rows by what tells them apart.
+/// Reads rows by what tells them apart; those without a key from the part that they are of.
 pub(crate) async fn read_rows<'i>(
     connection: &Connection,
     half: &Half,
+    range: &Range,
     rows: impl Iterator<Item = &'i Identity> + Clone,
 ) -> Result<Readings, VerifyError> {
     let columns = columns(rows, half.statements.identity_columns);
     let parameters: Vec<Parameter<'_>> = columns.iter().map(|column| column as Parameter<'_>).collect();
+    let parameters = if half.keyed { parameters } else { range.behind(half.side, parameters) };
     let mut readings = Readings::new();
     for row in connection.rows(&half.name, &half.statements.lookup, &parameters).await? {
         let identity: Identity = connection.value(&half.name, &row, 0)?;

@@ -40,6 +40,19 @@ pub(crate) struct Column {
     pub(crate) cast: String,
     /// The equality operator that the type's indexes use, as SQL.
     pub(crate) equals: String,
+    /// How its values are sorted, where that is not the same on every server.
+    pub(crate) sorted: Sorted,
+}
+
+/// Where the order of a column's values comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sorted {
+    /// From the type: it is the same everywhere.
+    Everywhere,
+    /// From a collation, by its bytes.
+    Bytes,
+    /// From a collation of a library; its name as SQL, none if it is the database's.
+    Collation(Option<String>),
 }
 
 /// The table and what inherits from it; partitions of partitions too.
@@ -62,14 +75,14 @@ const TABLE: &str = "\
 /// A column's type under its domains, and the operator of that type's default B-tree class. Types without a class of
 /// their own (varchar, arrays, enums) use one of another type, whose operator is in `pg_catalog`.
 const COLUMNS: &str = "\
-    with recursive base(attname, attnotnull, typid, typmod, typtype, typbasetype, basemod) as (
-        select a.attname, a.attnotnull, t.oid, a.atttypmod, t.typtype, t.typbasetype, t.typtypmod
+    with recursive base(attname, attnotnull, sorting, typid, typmod, typtype, typbasetype, basemod) as (
+        select a.attname, a.attnotnull, a.attcollation, t.oid, a.atttypmod, t.typtype, t.typbasetype, t.typtypmod
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         join pg_type t on t.oid = a.atttypid
         where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')
         union all
-        select b.attname, b.attnotnull, t.oid, b.basemod, t.typtype, t.typbasetype, t.typtypmod
+        select b.attname, b.attnotnull, b.sorting, t.oid, b.basemod, t.typtype, t.typbasetype, t.typtypmod
         from base b join pg_type t on t.oid = b.typbasetype where b.typtype = 'd')
     select b.attname::text, b.attnotnull, b.typid, format_type(b.typid, -1),
         (select n.nspname::text from pg_opclass k
@@ -79,7 +92,11 @@ const COLUMNS: &str = "\
          join pg_operator p on p.oid = o.amopopr
          join pg_namespace n on n.oid = p.oprnamespace
          where k.opcintype = b.typid and k.opcdefault and p.oprname = '=' limit 1),
-        nullif(b.typmod, -1)
+        nullif(b.typmod, -1),
+        b.sorting <> 0,
+        (select case when l.collname in ('C', 'POSIX') then 'C'
+                     when l.collname <> 'default' then quote_ident(n.nspname) || '.' || quote_ident(l.collname) end
+         from pg_collation l join pg_namespace n on n.oid = l.collnamespace where l.oid = b.sorting)
     from base b where b.typtype <> 'd'";
 
 impl Extent {
@@ -123,6 +140,11 @@ impl Relation {
                 length: connection.value(name, &row, 5)?,
                 canonical: Canonical::Text,
                 cast: connection.value(name, &row, 3)?,
+                sorted: match connection.value::<Option<String>>(name, &row, 7)? {
+                    _ if !connection.value::<bool>(name, &row, 6)? => Sorted::Everywhere,
+                    Some(collation) if collation == "C" => Sorted::Bytes,
+                    collation => Sorted::Collation(collation),
+                },
                 equals: format!("operator({}.=)", operator_schema.quoted()),
             });
         }

@@ -5,8 +5,8 @@
 use crate::{
     Settle, Side, VerifyError, VerifyLimits, VerifyTable,
     connection::{Connection, Parameter},
-    judge::{BothSides, may_repair},
-    pair::Pair,
+    judge::{BothSides, count, may_repair},
+    pair::{Half, Pair},
     recheck::{Readings, read_rows},
     suspects::{Identity, columns},
     values::Read,
@@ -39,6 +39,9 @@ pub struct Before {
     shows_all: bool,
 }
 
+/// All columns of rows as text.
+type Contents = BTreeMap<Identity, Vec<Option<String>>>;
+
 /// What a repair did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
@@ -51,7 +54,7 @@ pub struct Repaired {
 }
 
 impl Repair {
-    /// For one table; none if its rows have no key by which they could be found.
+    /// For one table.
     ///
     /// # Errors
     /// As [`crate::verify`].
@@ -59,14 +62,17 @@ impl Repair {
         home: &Endpoint,
         follower: &Endpoint,
         table: &VerifyTable,
-    ) -> Result<Option<Self>, VerifyError> {
-        let (home, follower) =
-            tokio::try_join!(Connection::open(Side::Home, home), Connection::open(Side::Follower, follower))?;
-        let pair = Pair::read(&home, &follower, table, VerifyLimits::default()).await?;
-        Ok(pair.keyed.then_some(Self { home, follower, pair }))
+    ) -> Result<Self, VerifyError> {
+        let limit = VerifyLimits::default().snapshot;
+        let (home, follower) = tokio::try_join!(
+            Connection::open(Side::Home, home, limit),
+            Connection::open(Side::Follower, follower, limit)
+        )?;
+        let pair = Pair::read(&home, &follower, table).await?;
+        Ok(Self { home, follower, pair })
     }
 
-    /// Reads rows, named by the texts of their keys, and waits until the follower has caught up with that. Call it while
+    /// Reads rows, named by [`crate::RowKey::identity`], and waits until the follower has caught up with that. Call it while
     /// the stream runs, and stop the stream afterwards.
     ///
     /// # Errors
@@ -74,9 +80,9 @@ impl Repair {
     pub async fn before(&self, rows: &[Vec<String>], settle: &Settle) -> Result<Before, VerifyError> {
         let rows: BTreeSet<Identity> = rows.iter().cloned().collect();
         // In this order: what the follower has, and who wrote it, is known before the home is asked.
-        let follower = read_rows(&self.follower, &self.pair.follower, rows.iter()).await?;
+        let follower = self.read(&self.follower, &self.pair.follower, &rows).await?;
         let shows_all = self.writers_ended().await?;
-        let home = read_rows(&self.home, &self.pair.home, rows.iter()).await?;
+        let home = self.read(&self.home, &self.pair.home, &rows).await?;
         settle().await?;
         Ok(Before { follower, home, rows, shows_all })
     }
@@ -87,34 +93,94 @@ impl Repair {
     /// # Errors
     /// [`VerifyError::RepairRefused`] if the follower refuses a row, and as [`crate::verify`].
     pub async fn write(&self, writer: &Session, before: &Before) -> Result<Repaired, VerifyError> {
-        let mut repaired = Repaired { skipped: before.rows.len() as u64, ..Repaired::default() };
+        let repaired = Repaired { skipped: before.rows.len() as u64, ..Repaired::default() };
         if !before.shows_all || !self.writers_ended().await? {
             return Ok(repaired);
         }
         let name = &self.pair.home.name;
         self.home.run(name, "begin isolation level repeatable read, read only").await?;
-        let home = read_rows(&self.home, &self.pair.home, before.rows.iter()).await?;
-        let follower = read_rows(&self.follower, &self.pair.follower, before.rows.iter()).await?;
+        let home = self.read(&self.home, &self.pair.home, &before.rows).await?;
+        let follower = self.read(&self.follower, &self.pair.follower, &before.rows).await?;
         let repairable = |row: &&Identity| {
             let earlier = BothSides { home: before.home.get(*row), follower: before.follower.get(*row) };
             may_repair(earlier, BothSides { home: home.get(*row), follower: follower.get(*row) })
         };
         let rows: Vec<&Identity> = before.rows.iter().filter(repairable).collect();
+        let done = if self.pair.keyed {
+            self.replace(writer, &rows, &home).await?
+        } else {
+            self.balance(writer, &rows, [&home, &follower]).await?
+        };
+        self.home.run(name, "commit").await?;
+        Ok(Repaired { skipped: repaired.skipped - rows.len() as u64, ..done })
+    }
+
+    /// The follower's rows of these keys go, and the home's come.
+    async fn replace(
+        &self,
+        writer: &Session,
+        rows: &[&Identity],
+        home: &Readings,
+    ) -> Result<Repaired, VerifyError> {
         let (wanted, gone): (Vec<&Identity>, Vec<&Identity>) =
             rows.iter().partition(|row| home.contains_key(**row));
-        self.delete(writer, &rows).await?;
+        self.delete(writer, rows, None).await?;
         for some in wanted.chunks(Read::ROWS_MAX) {
             let contents = self.contents(some).await?;
-            if contents.len() != some.len() {
-                return Err(self.home.unexpected(name, "a row is gone from its own snapshot"));
-            }
+            let contents: Vec<_> = contents.into_values().collect();
             self.insert(writer, &contents).await?;
         }
-        self.home.run(name, "commit").await?;
-        repaired.written = wanted.len() as u64;
-        repaired.removed = gone.len() as u64;
-        repaired.skipped -= rows.len() as u64;
+        Ok(Repaired { written: wanted.len() as u64, removed: gone.len() as u64, skipped: 0 })
+    }
+
+    /// Without a key: as many rows of each content go or come as the follower has too many or too few. Which of several
+    /// equal rows goes makes no difference.
+    async fn balance(
+        &self,
+        writer: &Session,
+        rows: &[&Identity],
+        [home, follower]: [&Readings; 2],
+    ) -> Result<Repaired, VerifyError> {
+        let counts = |row: &Identity| (count(home.get(row)), count(follower.get(row)));
+        let (mut extra, mut lacking) = (Vec::new(), Vec::new());
+        let mut repaired = Repaired::default();
+        for row in rows {
+            let (here, there) = counts(row);
+            if there > here {
+                repaired.removed += there - here;
+                extra.push((*row, i64::try_from(there - here).unwrap_or(i64::MAX)));
+            } else {
+                repaired.written += here - there;
+                lacking.push((*row, here - there));
+            }
+        }
+        let (extra, surplus): (Vec<&Identity>, Vec<i64>) = extra.into_iter().unzip();
+        self.delete(writer, &extra, Some(&surplus)).await?;
+        for some in lacking.chunks(Read::ROWS_MAX) {
+            let names: Vec<&Identity> = some.iter().map(|(row, _)| *row).collect();
+            let mut contents = self.contents(&names).await?;
+            for (row, mut missing) in some.iter().map(|(row, missing)| (*row, *missing)) {
+                let Some(content) = contents.remove(row) else { continue };
+                while missing > 0 {
+                    let some = missing.min(Read::ROWS_MAX as u64);
+                    let copies = vec![content.clone(); usize::try_from(some).unwrap_or(1)];
+                    self.insert(writer, &copies).await?;
+                    missing -= some;
+                }
+            }
+        }
         Ok(repaired)
+    }
+
+    async fn read(
+        &self,
+        connection: &Connection,
+        half: &Half,
+        rows: &BTreeSet<Identity>,
+    ) -> Result<Readings, VerifyError> {
+        let limit = VerifyLimits::default().snapshot;
+        let readings = read_rows(connection, half, &self.pair.whole(), rows.iter()).await;
+        readings.map_err(|error| error.or_too_long(limit))
     }
 
     /// True once all transactions that write to the table now have ended.
@@ -133,22 +199,37 @@ impl Repair {
     }
 
     /// The rows' values on the home, every column as text.
-    async fn contents(&self, rows: &[&Identity]) -> Result<Vec<Vec<Option<String>>>, VerifyError> {
+    async fn contents(&self, rows: &[&Identity]) -> Result<Contents, VerifyError> {
         let half = &self.pair.home;
-        let mut contents = BTreeMap::new();
+        let mut contents = Contents::new();
+        let whole = self.pair.whole();
         let keys = columns(rows.iter().copied(), half.statements.identity_columns);
         let parameters: Vec<Parameter<'_>> = keys.iter().map(|column| column as Parameter<'_>).collect();
+        let parameters = if half.keyed { parameters } else { whole.behind(half.side, parameters) };
         for row in self.home.rows(&half.name, &half.statements.contents, &parameters).await? {
             let identity: Identity = self.home.value(&half.name, &row, 0)?;
             contents.insert(identity, self.home.value(&half.name, &row, 1)?);
         }
-        Ok(contents.into_values().collect())
+        if contents.len() != rows.len() {
+            return Err(self.home.unexpected(&half.name, "a row is gone from its own snapshot"));
+        }
+        Ok(contents)
     }
 
-    async fn delete(&self, writer: &Session, rows: &[&Identity]) -> Result<(), VerifyError> {
+    /// `how_many` of each, where that is not all.
+    async fn delete(
+        &self,
+        writer: &Session,
+        rows: &[&Identity],
+        how_many: Option<&Vec<i64>>,
+    ) -> Result<(), VerifyError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let half = &self.pair.follower;
         let keys = columns(rows.iter().copied(), half.statements.identity_columns);
-        let parameters: Vec<Parameter<'_>> = keys.iter().map(|column| column as Parameter<'_>).collect();
+        let mut parameters: Vec<Parameter<'_>> = keys.iter().map(|column| column as Parameter<'_>).collect();
+        parameters.extend(how_many.map(|counts| counts as Parameter<'_>));
         let done = writer.execute(&half.statements.delete, &parameters).await;
         done.map(drop_count).during("removing rows that differ").map_err(|source| self.refused(source))
     }

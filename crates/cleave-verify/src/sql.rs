@@ -7,7 +7,7 @@
 
 use crate::{
     canonical::{Canonical, Textual, oid},
-    ranges,
+    parts,
     relation::{Column, Relation},
 };
 
@@ -28,23 +28,24 @@ pub(crate) enum Bytes {
 
 /// The statements for one table on one side.
 ///
-/// All of them compute, per row, `o` (a 64-bit hash that orders and buckets rows), `h1` and `h2`. The first three take
-/// the two bounds of a range behind their other parameters, if the table is read in ranges.
+/// All of them compute, per row, `o` (a 64-bit hash that orders and buckets rows), `h1` and `h2`. Those that read a part
+/// take the bounds of its range behind their other parameters, two values for each column of the table's order.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
-    /// Gives rows, sum of h1, sum of h2.
+    /// Gives rows, sum of h1, sum of h2, of a part.
     pub(crate) totals: String,
-    /// `$1` mask. Gives bucket, rows, sum of h1, sum of h2.
+    /// `$1` mask. Gives bucket, rows, sum of h1, sum of h2, of a part.
     pub(crate) buckets: String,
-    /// `$1` mask, `$2` buckets. Gives o, identity, content; ordered by o.
+    /// `$1` mask, `$2` buckets, `$3` a hash above which rows begin, or null. Gives o, identity, content; ordered by o, of
+    /// a part.
     pub(crate) suspects: String,
-    /// One `text[]` per identity column. Gives identity, content, version.
+    /// One `text[]` per identity column. Gives identity, content, version; without a key, of a part.
     pub(crate) lookup: String,
     /// The same parameters. Gives identity and all columns as text; empty without a key.
     pub(crate) values: String,
-    /// The same, with the text that gives the very value back: -0 is not 0 there.
+    /// As `lookup`, with the text that gives the very value back: -0 is not 0 there. Each identity once.
     pub(crate) contents: String,
-    /// The same parameters. Deletes the rows.
+    /// One `text[]` per identity column, and without a key an `int8[]`: how many of each. Deletes rows.
     pub(crate) delete: String,
     /// One `text[]` per column. Inserts rows.
     pub(crate) insert: String,
@@ -52,87 +53,108 @@ pub(crate) struct Statements {
     pub(crate) identity_columns: usize,
 }
 
+/// What statements for a table are made of.
+pub(crate) struct Subject<'r> {
+    pub(crate) relation: &'r Relation,
+    /// Indexes into the relation's columns: those in whose order it is read in parts.
+    pub(crate) order: &'r [usize],
+    /// Which rows count, as SQL; all without it.
+    pub(crate) only: Option<&'r str>,
+    pub(crate) bytes: Bytes,
+}
+
+impl Subject<'_> {
+    /// The rows that count.
+    fn counted(&self) -> String {
+        self.only.map_or_else(|| "true".to_owned(), |only| format!("({only})"))
+    }
+
+    /// Those of a part, whose bounds are parameters from `$first` on.
+    fn of_part(&self, first: usize) -> String {
+        let columns: Vec<&Column> =
+            self.order.iter().filter_map(|at| self.relation.columns.get(*at)).collect();
+        format!("{} and {}", self.counted(), parts::condition(&columns, first))
+    }
+}
+
 impl Statements {
     /// `key` are indexes into the relation's columns, of columns that are not null on either side.
-    pub(crate) fn keyed(relation: &Relation, key: &[usize], bytes: Bytes) -> Self {
-        Self::keyed_where(relation, key, bytes, |_| "true".to_owned())
-    }
-
-    /// The same for a table that is read in ranges of its key's first column.
-    pub(crate) fn keyed_in_ranges(relation: &Relation, key: &[usize], bytes: Bytes) -> Self {
-        let first = key.first().and_then(|at| relation.columns.get(*at));
-        let condition =
-            |number| first.map_or_else(|| "true".to_owned(), |column| ranges::condition(column, number));
-        Self::keyed_where(relation, key, bytes, condition)
-    }
-
-    /// `condition` is given the number of its first parameter.
-    fn keyed_where(
-        relation: &Relation,
-        key: &[usize],
-        bytes: Bytes,
-        condition: impl Fn(usize) -> String,
-    ) -> Self {
+    pub(crate) fn keyed(subject: &Subject<'_>, key: &[usize]) -> Self {
+        let Subject { relation, bytes, .. } = *subject;
         let key_columns: Vec<&Column> = key.iter().filter_map(|at| relation.columns.get(*at)).collect();
         let (order, row) = (order(&key_columns, bytes), record(&relation.columns, bytes));
         let identity = array(&key_columns.iter().map(|column| text(column)).collect::<Vec<_>>());
         let from = relation.name.quoted();
         let all = |first| {
-            hashes(&format!("select {order} as o, {row} as r from {from} t where {}", condition(first)))
+            hashes(&format!("select {order} as o, {row} as r from {from} t where {}", subject.of_part(first)))
         };
         // The row and the text of its key are made only where the bucket is one of those asked for.
         let some = hashes(&format!(
             "select {order} as o, {row} as r, {identity} as i from {from} t \
-             where ({order} & $1)::int4 = any($2::int4[]) and {}",
-            condition(3)
+             where ({order} & $1)::int4 = any($2::int4[]) and ($3::int8 is null or {order} > $3) and {}",
+            subject.of_part(4)
         ));
+        let found = |what: &str| by_key(subject, &key_columns, &identity, what);
         Self {
             totals: totals(&all(1)),
             buckets: buckets(&all(2)),
             suspects: format!("select o, i, array[1, h1, h2] from ({some} offset 0) q order by o"),
-            lookup: lookup(relation, &key_columns, &identity, [&order, &row], bytes),
-            values: by_key(
-                relation,
-                &key_columns,
-                &identity,
-                &format!("{identity}, {}", texts(relation, text)),
-            ),
-            contents: by_key(
-                relation,
-                &key_columns,
-                &identity,
-                &format!("{identity}, {}", texts(relation, exact_text)),
-            ),
-            delete: delete(relation, &key_columns, &identity),
+            lookup: lookup(relation, found, &identity, [&order, &row], bytes),
+            values: found(&format!("{identity}, {}", texts(relation, text))),
+            contents: found(&format!("{identity}, {}", texts(relation, exact_text))),
+            delete: delete(relation, &found("t.tableoid, t.ctid")),
             insert: insert(relation),
             identity_columns: key_columns.len(),
         }
     }
 
     /// Without a key: a row's identity is its hash, and its content how often there is such a row, `[count]`.
-    pub(crate) fn keyless(relation: &Relation, bytes: Bytes) -> Self {
-        let (row, version, from) = (record(&relation.columns, bytes), version(), relation.name.quoted());
+    pub(crate) fn keyless(subject: &Subject<'_>) -> Self {
+        let Subject { relation, bytes, .. } = *subject;
+        let (row, from) = (record(&relation.columns, bytes), relation.name.quoted());
         let order = row_hash("r", &SEED_ORDER.to_string());
-        let of = |rows: &str| hashes(&format!("select {order} as o, c.* from ({rows} offset 0) c"));
-        let all = of(&format!("select {row} as r from {from} t"));
-        let versions = of(&format!("select {row} as r, {version} as v from {from} t"));
+        let of = |what: &str, first: usize| {
+            let rows = format!("select {row} as r{what} from {from} t where {}", subject.of_part(first));
+            hashes(&format!("select {order} as o, c.* from ({rows} offset 0) c"))
+        };
         let identity = "array[to_hex(h1), to_hex(h2)]";
+        let wanted = "(to_hex(h1), to_hex(h2)) in (select * from unnest($1::text[], $2::text[]))";
+        let versions = of(&format!(", {} as v", version()), 3);
+        let contents = of(&format!(", {} as x", texts(relation, exact_text)), 3);
+        // Not in ranges: whoever deletes holds the rows anyway.
+        let places = format!(
+            "select {row} as r, t.tableoid as place_table, t.ctid as place from {from} t where {}",
+            subject.counted()
+        );
+        let places = hashes(&format!("select {order} as o, c.* from ({places} offset 0) c"));
         Self {
-            totals: totals(&all),
-            buckets: buckets(&all),
+            totals: totals(&of("", 1)),
+            buckets: buckets(&of("", 2)),
             suspects: format!(
-                "select o, {identity}, array[count(*)] from ({all} offset 0) q \
-                 where (o & $1)::int4 = any($2::int4[]) group by o, h1, h2 order by o"
+                "select o, {identity}, array[count(*)] from ({} offset 0) q \
+                 where (o & $1)::int4 = any($2::int4[]) and ($3::int8 is null or o > $3) \
+                 group by o, h1, h2 order by o",
+                of("", 4)
             ),
             lookup: format!(
                 "select {identity}, array[count(*)], bit_xor(v) from ({versions} offset 0) q \
-                 where (to_hex(h1), to_hex(h2)) in (select * from unnest($1::text[], $2::text[])) \
-                 group by h1, h2"
+                 where {wanted} group by h1, h2"
             ),
             values: String::new(),
-            contents: String::new(),
-            delete: String::new(),
-            insert: String::new(),
+            contents: format!(
+                "select i, x from (select {identity} as i, x, row_number() over (partition by h1, h2) as n \
+                 from ({contents} offset 0) q where {wanted}) w where n = 1"
+            ),
+            delete: delete(
+                relation,
+                &format!(
+                    "select place_table as tableoid, place as ctid from ( \
+                     select q.place_table, q.place, w.many, row_number() over (partition by h1, h2) as n \
+                     from ({places} offset 0) q join unnest($1::text[], $2::text[], $3::int8[]) as w(one, two, many) \
+                     on to_hex(q.h1) = w.one and to_hex(q.h2) = w.two) y where n <= many"
+                ),
+            ),
+            insert: insert(relation),
             identity_columns: 2,
         }
     }
@@ -155,7 +177,7 @@ fn buckets(hashes: &str) -> String {
 /// Reads rows again, with the hash of each column and their version.
 fn lookup(
     relation: &Relation,
-    key: &[&Column],
+    found: impl Fn(&str) -> String,
     identity: &str,
     [order, row]: [&str; 2],
     bytes: Bytes,
@@ -165,18 +187,17 @@ fn lookup(
     let columns = columns.join(", ");
     let what =
         format!("{order} as o, {row} as r, {identity} as i, {} as v, array[{columns}] as c", version());
-    let rows = by_key(relation, key, identity, &what);
-    format!("select i, array[1, h1, h2] || c, v from ({} offset 0) q", hashes(&rows))
+    format!("select i, array[1, h1, h2] || c, v from ({} offset 0) q", hashes(&found(&what)))
 }
 
 fn texts(relation: &Relation, text: impl Fn(&Column) -> String) -> String {
     array(&relation.columns.iter().map(text).collect::<Vec<_>>())
 }
 
-fn delete(relation: &Relation, key: &[&Column], identity: &str) -> String {
-    let rows = by_key(relation, key, identity, "t.tableoid, t.ctid");
+/// Deletes the rows that `places` gives.
+fn delete(relation: &Relation, places: &str) -> String {
     format!(
-        "delete from {} d using ({rows}) x where d.tableoid = x.tableoid and d.ctid = x.ctid",
+        "delete from {} d using ({places}) x where d.tableoid = x.tableoid and d.ctid = x.ctid",
         relation.name.quoted()
     )
 }
@@ -201,8 +222,9 @@ fn insert(relation: &Relation) -> String {
 
 /// Finds rows by key through the key's index. What the index calls equal may have another text (1.0 and 1.00, a
 /// collation that ignores case): those are other rows here.
-fn by_key(relation: &Relation, key: &[&Column], identity: &str, what: &str) -> String {
-    let names: Vec<String> = (1..=key.len()).map(|at| format!("k{at}")).collect();
+fn by_key(subject: &Subject<'_>, key: &[&Column], identity: &str, what: &str) -> String {
+    // Names that no condition of the user's means.
+    let names: Vec<String> = (1..=key.len()).map(|at| format!("cleave_key_{at}")).collect();
     let sets: Vec<String> = (1..=key.len()).map(|at| format!("${at}::text[]")).collect();
     let joins: Vec<String> = key
         .iter()
@@ -214,11 +236,12 @@ fn by_key(relation: &Relation, key: &[&Column], identity: &str, what: &str) -> S
     let wanted = array(&names.iter().map(|name| format!("w.{name}")).collect::<Vec<_>>());
     format!(
         "select {what} from unnest({}) as w({}) join {} t on {} \
-         where {identity}::text collate \"C\" = {wanted}::text collate \"C\"",
+         where {identity}::text collate \"C\" = {wanted}::text collate \"C\" and {}",
         sets.join(", "),
         names.join(", "),
-        relation.name.quoted(),
+        subject.relation.name.quoted(),
         joins.join(" and "),
+        subject.counted(),
     )
 }
 
@@ -228,11 +251,12 @@ fn record<'c>(columns: impl IntoIterator<Item = &'c Column>, bytes: Bytes) -> St
     format!("row({})", elements.join(", "))
 }
 
-/// A column's value in the form that is the same on both sides.
+/// A column's value in the form that is the same on both sides; may be several elements of the record.
 fn element(column: &Column, bytes: Bytes) -> String {
     let value = format!("t.{}::{}", column.name.quoted(), column.cast);
     match (column.canonical, bytes) {
         (Canonical::Value, _) => value,
+        (Canonical::Halves, _) => format!("{value}, {value} >> 32"),
         (Canonical::Sent(function), _) => format!("{function}({value})"),
         (Canonical::Characters, Bytes::AsStored) => format!("{value} collate \"C\""),
         (Canonical::Characters, Bytes::Utf8) => format!("textsend({value}::text)"),
@@ -250,7 +274,7 @@ fn order(key: &[&Column], bytes: Bytes) -> String {
             (Canonical::Value, oid::INT4) => return format!("hashint4extended({value}, {SEED_ORDER})"),
             (Canonical::Value, oid::UUID) => return format!("uuid_hash_extended({value}, {SEED_ORDER})"),
             // This hash folds its upper half into the lower one; as the seed the upper half counts in full.
-            (Canonical::Sent(_), oid::INT8) => {
+            (Canonical::Halves, _) => {
                 return format!("hashint8extended({value}, ({value} >> 32) # {SEED_ORDER})");
             }
             _ => {}
@@ -260,7 +284,7 @@ fn order(key: &[&Column], bytes: Bytes) -> String {
 }
 
 /// A column's text, as it is shown and found again; null stays null.
-fn text(column: &Column) -> String {
+pub(crate) fn text(column: &Column) -> String {
     let name = format!("t.{}", column.name.quoted());
     match Textual::of(column.type_oid) {
         Textual::Cast => format!("{name}::text"),

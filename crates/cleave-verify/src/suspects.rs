@@ -3,22 +3,26 @@
 
 use crate::{
     VerifyError,
-    buckets::{Scan, bounded},
+    buckets::Scan,
     connection::Connection,
     pair::{Half, Pair},
+    parts::Range,
 };
 use futures_util::{Stream, StreamExt};
-use std::{cmp::Ordering, collections::BTreeMap, pin::Pin};
+use std::{collections::BTreeMap, pin::Pin};
 
 /// What tells a row apart: its key's text, or without a key its hashes.
 pub(crate) type Identity = Vec<String>;
 
-/// Finds the rows that differ between two readings that are not of one instant: candidates, to be checked again.
-pub(crate) struct Suspects<'s> {
-    home: Side<'s>,
-    follower: Side<'s>,
-    ready: Vec<Identity>,
+/// Rows that differ between two readings that are not of one instant: candidates, to be checked again.
+pub(crate) struct Suspects {
+    pub(crate) rows: Vec<Candidate>,
+    /// Where there may be more of them, the order hash behind which they are.
+    pub(crate) more_behind: Option<i64>,
 }
+
+/// A row, and whether the home has it in the part that was read.
+pub(crate) type Candidate = (Identity, bool);
 
 /// One side's rows, grouped by order hash.
 struct Side<'s> {
@@ -32,64 +36,64 @@ struct Suspect {
     content: Vec<i64>,
 }
 
-/// All rows of one order hash: almost always one.
-struct Group {
-    order: i64,
-    rows: BTreeMap<Identity, Vec<i64>>,
-}
+/// All rows of one order hash, by identity: almost always one.
+type Group = BTreeMap<Identity, Vec<i64>>;
 
-impl<'s> Suspects<'s> {
+impl Suspects {
+    /// Up to about `limit` candidates of a part, of those behind an order hash. Beyond it the statements are left as
+    /// they are: their connections must not be used again.
     pub(crate) async fn read(
-        home: &'s Connection,
-        follower: &'s Connection,
-        pair: &'s Pair,
-        scan: &Scan,
+        (home, follower): (&Connection, &Connection),
+        pair: &Pair,
+        (scan, range): (&Scan, &Range),
+        behind: Option<i64>,
+        limit: usize,
     ) -> Result<Self, VerifyError> {
-        let (home, follower) =
-            tokio::try_join!(Side::read(home, &pair.home, scan), Side::read(follower, &pair.follower, scan))?;
-        Ok(Self { home, follower, ready: Vec::new() })
-    }
-
-    /// The next candidates, at most about `limit`; none at the end.
-    pub(crate) async fn next(&mut self, limit: usize) -> Result<Vec<Identity>, VerifyError> {
-        while self.ready.len() < limit {
+        let (mut home, mut follower) = tokio::try_join!(
+            Side::read(home, &pair.home, (scan, range), behind),
+            Side::read(follower, &pair.follower, (scan, range), behind)
+        )?;
+        let mut rows = Vec::new();
+        let mut last = behind;
+        while rows.len() < limit {
             // Both sides are asked at once, so that they sort at the same time.
-            let (here, there) = tokio::try_join!(self.home.peek(), self.follower.peek())?;
-            let (from_home, from_follower) = match (here, there) {
-                (None, None) => break,
-                (Some(_), None) => (true, false),
-                (None, Some(_)) => (false, true),
-                (Some(here), Some(there)) => match here.cmp(&there) {
-                    Ordering::Less => (true, false),
-                    Ordering::Equal => (true, true),
-                    Ordering::Greater => (false, true),
-                },
+            let (here, there) = tokio::try_join!(home.peek(), follower.peek())?;
+            let order = match (here, there) {
+                (None, None) => return Ok(Self { rows, more_behind: None }),
+                (Some(one), None) | (None, Some(one)) => one,
+                (Some(here), Some(there)) => here.min(there),
             };
-            let home = if from_home { self.home.group().await? } else { None };
-            let follower = if from_follower { self.follower.group().await? } else { None };
-            self.ready.extend(unlike(home, follower));
+            let of_home = if here == Some(order) { home.group().await? } else { None };
+            let of_follower = if there == Some(order) { follower.group().await? } else { None };
+            rows.extend(unlike(of_home, of_follower));
+            last = Some(order);
         }
-        Ok(std::mem::take(&mut self.ready))
+        Ok(Self { rows, more_behind: last })
     }
 }
 
 /// The identities whose contents differ.
-fn unlike(home: Option<Group>, follower: Option<Group>) -> Vec<Identity> {
-    let mut there = follower.map(|group| group.rows).unwrap_or_default();
+fn unlike(home: Option<Group>, follower: Option<Group>) -> Vec<Candidate> {
+    let mut there = follower.unwrap_or_default();
     let mut unlike = Vec::new();
-    for (identity, content) in home.map(|group| group.rows).unwrap_or_default() {
+    for (identity, content) in home.unwrap_or_default() {
         if there.remove(&identity) != Some(content) {
-            unlike.push(identity);
+            unlike.push((identity, true));
         }
     }
-    unlike.extend(there.into_keys());
+    unlike.extend(there.into_keys().map(|identity| (identity, false)));
     unlike
 }
 
 impl<'s> Side<'s> {
-    async fn read(connection: &'s Connection, half: &'s Half, scan: &Scan) -> Result<Self, VerifyError> {
+    async fn read(
+        connection: &'s Connection,
+        half: &'s Half,
+        (scan, range): (&Scan, &Range),
+        behind: Option<i64>,
+    ) -> Result<Self, VerifyError> {
         let sql = &half.statements.suspects;
-        let parameters = bounded(vec![&scan.mask, &scan.buckets], scan.range.as_ref());
+        let parameters = range.behind(half.side, vec![&scan.mask, &scan.buckets, &behind]);
         let rows = connection.stream(&half.name, sql, &parameters).await?;
         let suspects = rows.map(move |row| {
             let row = row?;
@@ -112,10 +116,10 @@ impl<'s> Side<'s> {
 
     async fn group(&mut self) -> Result<Option<Group>, VerifyError> {
         let Some(order) = self.peek().await? else { return Ok(None) };
-        let mut group = Group { order, rows: BTreeMap::new() };
-        while self.peek().await? == Some(group.order) {
+        let mut group = Group::new();
+        while self.peek().await? == Some(order) {
             let Some(row) = self.ahead.take() else { break };
-            add(group.rows.entry(row.identity).or_default(), &row.content);
+            add(group.entry(row.identity).or_default(), &row.content);
         }
         Ok(Some(group))
     }

@@ -1,7 +1,7 @@
 //! Adds up what was decided about a table's rows.
 
 use crate::{
-    Difference, DifferenceKind, Found, RowKey, TableOutcome, Values,
+    Difference, DifferenceKind, Found, Reached, RowKey, TableOutcome, Values, VerifyTable,
     judge::{Reading, Suspicion, count},
     pair::Pair,
     recheck::Decided,
@@ -16,31 +16,53 @@ const COLUMN_HASHES_AT: usize = 3;
 /// A table's outcome in the making.
 pub(crate) struct Tally<'a> {
     pair: &'a Pair,
+    table: &'a VerifyTable,
     kept_max: usize,
     found: Option<&'a Found>,
     outcome: TableOutcome,
 }
 
 impl<'a> Tally<'a> {
-    pub(crate) fn new(pair: &'a Pair, kept_max: usize, found: Option<&'a Found>) -> Self {
+    pub(crate) fn new(
+        pair: &'a Pair,
+        table: &'a VerifyTable,
+        kept_max: usize,
+        found: Option<&'a Found>,
+    ) -> Self {
         let outcome = TableOutcome {
             table: pair.home.name.clone(),
+            title: table.title(),
             rows: 0,
+            resumed: 0,
             rechecked: 0,
             equal: 0,
             missing: 0,
             extra: 0,
             different: 0,
             unproven: 0,
+            entries: 0,
             differences: Vec::new(),
             unproven_rows: Vec::new(),
         };
-        Self { pair, kept_max, found, outcome }
+        Self { pair, table, kept_max, found, outcome }
     }
 
     /// Rows that the home has.
     pub(crate) fn scanned(&mut self, rows: u64) {
         self.outcome.rows += rows;
+    }
+
+    /// Rows that an earlier comparison has proven.
+    pub(crate) fn resume(&mut self, reached: &Reached) {
+        self.outcome.rows += reached.rows;
+        self.outcome.resumed += reached.rows;
+        self.outcome.rechecked += reached.rechecked;
+    }
+
+    /// The rows so far, if all of them are proven to be the same.
+    pub(crate) fn proven(&self) -> Option<(u64, u64)> {
+        let clean = self.outcome.differing() == 0 && self.outcome.unproven == 0;
+        clean.then_some((self.outcome.rows, self.outcome.rechecked))
     }
 
     /// Rows that are read again.
@@ -58,6 +80,7 @@ impl<'a> Tally<'a> {
     }
 
     pub(crate) fn add(&mut self, decided: Decided, values: &mut Read) {
+        self.outcome.entries += 1;
         match decided {
             Decided::Different(identity, seen) if self.pair.keyed => self.keyed(identity, &seen, values),
             Decided::Different(identity, seen) => self.keyless(&identity, &seen),
@@ -112,14 +135,19 @@ impl<'a> Tally<'a> {
             self.outcome.unproven += home.abs_diff(follower).max(1);
             keyless_row(&identity, home, follower)
         };
+        let (kind, values) = (DifferenceKind::Unproven, Values::default());
+        let row = Difference { row, kind, values };
+        if let Some(found) = self.found {
+            found(self.table, &row);
+        }
         if self.outcome.unproven_rows.len() < self.kept_max {
-            self.outcome.unproven_rows.push(row);
+            self.outcome.unproven_rows.push(row.row);
         }
     }
 
     fn keep(&mut self, difference: Difference) {
         if let Some(found) = self.found {
-            found(&self.outcome.table, &difference);
+            found(self.table, &difference);
         }
         if self.outcome.differences.len() < self.kept_max {
             self.outcome.differences.push(difference);

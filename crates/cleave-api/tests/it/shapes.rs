@@ -117,6 +117,8 @@ fn a_verification_with_a_difference() {
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
         rows: 1000,
+        resumed: 0,
+        since: None,
         repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
@@ -124,6 +126,7 @@ fn a_verification_with_a_difference() {
             rechecked: 3,
             unproven: 0,
             differences: 1,
+            entries: 1,
         }],
         differences: vec![Difference {
             table: "films.film".into(),

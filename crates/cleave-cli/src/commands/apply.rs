@@ -70,7 +70,7 @@ pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Fa
     Ok(if work.cancelled.is_cancelled() { ExitCode::Interrupted } else { ExitCode::Done })
 }
 
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     cleave_config::parse_size(text).map_err(|error| error.to_string())
 }
 

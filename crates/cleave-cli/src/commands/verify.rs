@@ -7,10 +7,14 @@ use crate::failure::Failure;
 use crate::next;
 use crate::work::{Work, events, unknown_answer};
 use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, VerificationState, VerifyReport};
-use cleave_config::TablePattern;
-use cleave_engine::{Answer, Comparison, Verb, VerifyOptions};
+use cleave_config::{MappedTable, MappingFile, TablePattern};
+use cleave_engine::{Answer, Comparison, KeptComparison, Mapping, TableMapping, Verb, VerifyOptions};
 use cleave_model::format_count;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Compare both sides row by row while both are in use
@@ -40,6 +44,20 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "PATTERN", requires = "source", num_args = 1..)]
     pub tables: Vec<String>,
 
+    /// A file that says what is otherwise in the target: names of schemas, tables and columns, columns and rows that only
+    /// one side has, and tables that became several
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub map: Option<PathBuf>,
+
+    /// Keep in this file how far the comparison has come; the next one with the same file goes on there. It holds values
+    /// of keys
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub state: Option<PathBuf>,
+
+    /// Read everything again, also what a comparison had proven whose process died
+    #[arg(long)]
+    pub restart: bool,
+
     /// How many seconds the target may lag behind the source, if something feeds it
     #[arg(long, value_name = "SECONDS", requires = "source", default_value_t = 1)]
     pub lag: u64,
@@ -58,8 +76,8 @@ pub struct VerifyArgs {
     pub every: Option<u64>,
 
     /// Make rows of the follower that differ what they are at the home, then compare again. Rows that change meanwhile
-    /// are left alone, and so are tables without a key
-    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs", "max_rate", "every"])]
+    /// are left alone
+    #[arg(long, conflicts_with_all = ["source", "output", "show_values", "jobs", "max_rate", "max_lag", "max_sessions", "restart", "every"])]
     pub repair: bool,
 
     /// With --repair: compare and say what differs; change nothing
@@ -70,10 +88,20 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 
-    /// Read no more rows per second than this from large tables; small ones, and those without an ordered key, are read
-    /// at once
+    /// Read no more rows per second than this from large tables; small ones, and those that no index gives an order, are
+    /// read at once
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rate: Option<u64>,
+
+    /// Pause while a standby or a slot in use is further behind the home (or the source) than this, such as 64MB. It goes
+    /// before `limits.verify_max_lag`
+    #[arg(long, value_name = "SIZE", value_parser = super::apply::size)]
+    pub max_lag: Option<u64>,
+
+    /// Pause while more sessions than this execute a statement at the home (or the source). It goes before
+    /// `limits.verify_max_sessions`
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sessions: Option<u32>,
 }
 
 /// Runs the verb.
@@ -84,6 +112,10 @@ pub async fn run(arguments: VerifyArgs, context: &Context) -> Result<ExitCode, F
         show_values: arguments.show_values,
         jobs: arguments.jobs.map(usize::from),
         rows_per_second_max: arguments.max_rate,
+        lag_bytes_max: arguments.max_lag,
+        sessions_max: arguments.max_sessions,
+        listed_max: None,
+        restart: arguments.restart,
     };
     match (&arguments.source, &arguments.target) {
         (Some(source), Some(target)) => {
@@ -92,9 +124,15 @@ pub async fn run(arguments: VerifyArgs, context: &Context) -> Result<ExitCode, F
                 target: site(target)?.endpoint,
                 tables: patterns(&arguments.tables)?,
                 lag: Duration::from_secs(arguments.lag),
+                mapping: arguments.map.as_deref().map(mapping).transpose()?.unwrap_or_default(),
+                kept: arguments.state.as_deref().map(kept).transpose()?,
             };
             let (events, cancelled) = events(context);
             let report = Box::pin(cleave_engine::compare(comparison, &options, &events, &cancelled)).await?;
+            if let Some(state) = &arguments.state {
+                // It has ended: there is nothing to go on with.
+                std::fs::remove_file(state).ok();
+            }
             told(report, file, Vec::new(), context)
         }
         _ => service(&arguments, options, file, context).await,
@@ -156,7 +194,17 @@ fn told(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     if let Some(file) = file {
-        file.finish(&report.differences)?;
+        let written = file.finish(&report.differences)?;
+        let all: u64 = report.tables.iter().map(|table| table.entries).sum();
+        if all > written {
+            context.output.note(&format!(
+                "{} of {} rows are not in the file: the engine that runs the service hands over {} of a table. Without \
+                 it, `cleave verify -o` writes them all",
+                format_count(all - written),
+                format_count(all),
+                format_count(cleave_engine::HANDED_OVER_MAX as u64)
+            ));
+        }
     }
     let exit = cleave_engine::exit_of_verification(report.state);
     if steps.is_empty() && report.state == VerificationState::Different {
@@ -170,6 +218,46 @@ fn told(
     }
     context.output.report(Output::new(report).with_next(steps), None)?;
     Ok(exit)
+}
+
+/// What a file says is otherwise in the target.
+fn mapping(path: &Path) -> Result<Mapping, Failure> {
+    let wrong = |reason: String| -> Failure {
+        Problem::error("C0617", format!("the mapping {} cannot be used: {reason}", path.display()))
+            .exit(ExitCode::Usage)
+            .into()
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let file = MappingFile::parse(&text).map_err(|error| wrong(error.to_string()))?;
+    let table = |table: MappedTable| TableMapping {
+        source: table.source,
+        target: table.target,
+        columns: table.columns,
+        without: table.without,
+        source_where: table.source_where,
+        target_where: table.target_where,
+    };
+    Ok(Mapping { schemas: file.schemas, tables: file.tables.into_iter().map(table).collect() })
+}
+
+/// A file that keeps how far a comparison has come. It takes the place of the old one at once, so that a kill leaves one
+/// or the other.
+fn kept(path: &Path) -> Result<KeptComparison, Failure> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(crate::files::unwritable(path, &error)),
+    };
+    let (path, mut aside) = (path.to_owned(), path.as_os_str().to_owned());
+    aside.push(".new");
+    let keep = move |text: &str| {
+        // Values of keys are nobody else's business.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| std::fs::rename(&aside, &path))
+            .map_err(|error| error.to_string())
+    };
+    Ok(KeptComparison { text, keep: Arc::new(keep) })
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<TablePattern>, Failure> {

@@ -33,9 +33,12 @@ impl Human for VerifyReport {
                 format_count(repaired.removed),
                 format_count(repaired.skipped)
             ));
-            if repaired.keyless > 0 {
-                text.push_str("rows of tables without a key are not repaired\n");
-            }
+        }
+        if let Some(since) = &self.since {
+            text.push_str(&format!(
+                "{} of these were proven from {since} on, before a comparison ended early\n",
+                counted(self.resumed, "row", "rows")
+            ));
         }
         if !self.aligned {
             text.push_str(NOT_ALIGNED);
@@ -46,7 +49,7 @@ impl Human for VerifyReport {
             text.push_str(&table::columns(&drawn));
             let valued = self.differences.iter().take(DIFFERENCES_MAX).filter(|one| !one.values.is_empty());
             valued.for_each(|difference| text.push_str(&values(difference)));
-            let all: u64 = self.tables.iter().map(|table| table.differences + table.unproven).sum();
+            let all: u64 = self.tables.iter().map(|table| table.entries).sum();
             let shown = drawn.len() as u64;
             if all > shown {
                 text.push_str(&format!("and {} more (-o FILE writes them all)\n", format_count(all - shown)));

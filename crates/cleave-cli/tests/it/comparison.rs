@@ -162,6 +162,71 @@ async fn a_comparison_that_goes_on_ends_with_the_first_difference_and_closes_the
     tidy(&store).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_through_a_mapping_names_rows_by_the_sources_names() {
+    let target = "
+        create schema films;
+        create table films.movie (id int primary key, name text, year int, copied_at timestamptz default now());
+        insert into films.movie (id, name, year) select n, 'film ' || n, 1900 + n % 100 from generate_series(1, 300) n where n % 100 < 50;
+        create table films.visit (page text, n int);
+        insert into films.visit select 'p' || n % 5, n % 3 from generate_series(1, 60) n;
+        analyze;";
+    let store = two(TABLES, target).await;
+    let file = store.runner.path().join("map.toml");
+    let map = "[schemas]\npublic = \"films\"\n[[table]]\nsource = \"public.film\"\ntarget = \"films.movie\"\n\
+         columns = { title = \"name\" }\nwithout = [\"copied_at\"]\nsource_where = \"year < 1950\"\n";
+    std::fs::write(&file, map).unwrap();
+    let mapped = with(&["--map", "map.toml", "--tables", "public.film", "public.visit"]);
+    let clean = store.json(0, &mapped).await;
+    assert_eq!(clean["data"]["rows"], 150 + 60, "{clean}");
+    store.on_n("update films.movie set name = 'x' where id = 1; insert into films.movie (id, name, year) values (60, 'film 60', 1960)").await;
+    let broken = store.json(5, &mapped).await;
+    let mut named: Vec<(String, String, Value)> = broken["data"]["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["kind"].as_str().unwrap().into(),
+                one["key"][0][1].as_str().unwrap().into(),
+                one["columns"].clone(),
+            )
+        })
+        .collect();
+    named.sort_by_key(|(kind, ..)| kind.clone());
+    assert_eq!(
+        named,
+        [("changed".into(), "1".into(), json!(["title"])), ("extra".into(), "60".into(), Value::Null)]
+    );
+    std::fs::write(&file, format!("{map}where = 1\n")).unwrap();
+    let refused = store.json(2, &mapped).await;
+    assert_eq!(refused["problems"][0]["code"], "C0617", "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_of_two_databases_that_is_killed_goes_on_with_its_state_file() {
+    let store = two(TABLES, TABLES).await;
+    let file = store.runner.path().join("state.json");
+    let kept = with(&["--state", "state.json"]);
+    let mut command = store.command(&kept);
+    command.env("CLEAVE_FAILPOINTS", "verify.kept=exit");
+    let killed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert_eq!(killed.status.code(), None, "{killed:?}");
+    assert!(file.exists());
+    let before = std::fs::read(&file).unwrap();
+    let resumed = store.json(0, &kept).await;
+    let rows = |document: &Value| document["data"]["resumed"].as_u64().unwrap();
+    assert!(rows(&resumed) > 0 && resumed["data"]["since"].is_string(), "{resumed}");
+    assert!(!file.exists(), "a comparison that has ended leaves nothing to go on with");
+    // Whoever wants all of it anew gets it, and so does one of other tables.
+    std::fs::write(&file, &before).unwrap();
+    assert_eq!(rows(&store.json(0, &with(&["--state", "state.json", "--restart"])).await), 0);
+    std::fs::write(&file, &before).unwrap();
+    store.on_m("alter table film rename year to y; alter table event rename n to m; alter table visit rename n to m").await;
+    store.on_n("alter table film rename year to y; alter table event rename n to m; alter table visit rename n to m").await;
+    assert_eq!(rows(&store.json(0, &kept).await), 0);
+}
+
 /// Who the fence takes for Cleave, and the stream of the way back for its peer.
 const ORIGIN: &str = "'cleave_films_copy_9'";
 

@@ -145,6 +145,8 @@ fn a_verification_lists_differences_by_key() {
         at: "2026-11-22T09:00:00Z".into(),
         elapsed_ms: 812,
         rows: 1000,
+        resumed: 400,
+        since: Some("2026-11-22T08:00:00Z".into()),
         repaired: None,
         tables: vec![TableVerdict {
             table: "films.film".into(),
@@ -152,6 +154,7 @@ fn a_verification_lists_differences_by_key() {
             rechecked: 3,
             unproven: 0,
             differences: 2,
+            entries: 2,
         }],
         differences: vec![Difference {
             table: "films.film".into(),

@@ -105,3 +105,24 @@ async fn a_command_goes_on_when_the_process_that_should_execute_it_has_died() {
     let verified = store.json(0, &["verify"]).await;
     assert_eq!(verified["data"]["state"], "clean");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_difference_is_in_the_file_also_where_another_process_compares() {
+    let store = Store::to_move().await;
+    let mut engine = Engine::start(&store, &["apply"]);
+    engine.wait_for(FOLLOWS);
+    let origin = "cleave_films_copy_9";
+    store
+        .on_n(&format!(
+            "select pg_replication_origin_create('{origin}'); select pg_replication_origin_session_setup('{origin}'); \
+             set session_replication_role = replica; update films.film_part set label = 'broken'"
+        ))
+        .await;
+    let report =
+        store.json(5, &["verify", "-o", "diff.jsonl", "--max-lag", "1TB", "--max-sessions", "5000"]).await;
+    let text = std::fs::read_to_string(store.runner.path().join("diff.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 400, "more than the hundred that a report has by itself");
+    assert_eq!(report["data"]["tables"][1]["entries"], 400, "{report}");
+    engine.interrupt();
+    store.on_n(&format!("select pg_replication_origin_drop('{origin}')")).await;
+}

@@ -321,12 +321,24 @@ impl Switch<'_> {
         hooks::run(self.move_, &self.m, Moment::InPause, occasion, left).await
     }
 
+    /// Compares the rows that never held still before: now they do, and both sides have all of them.
+    async fn compare_unproven(&mut self) -> Result<(), EngineError> {
+        let Some(rows) = &self.unproven else { return Ok(()) };
+        let differing = rows.differing(&self.held()?.t).await?;
+        self.differing = differing;
+        if differing == 0 {
+            return Ok(());
+        }
+        let message = format!("{differing} rows that the verification had left unproven differ");
+        Err(EngineError::gate("C0620", message).next(&["verify", self.move_.service.as_str()]))
+    }
+
     /// Waits until the other side has applied and flushed the marker; the caller limits the wait.
     pub(super) async fn drain(&mut self) -> Result<(), EngineError> {
         let stream = self.streams.feeding_new_home(self.round)?;
         let left = self.remaining().unwrap_or_default();
         if stream.wait_for_marker(&self.marker, left).await {
-            return Ok(());
+            return self.compare_unproven().await;
         }
         let message = match stream.problem() {
             Some(problem) => format!("the stream stopped during the drain: {problem}"),

@@ -8,6 +8,7 @@ use cleave_model::{DatabaseName, Epoch};
 use cleave_pg::Session;
 use cleave_plan::SwitchScript;
 use cleave_plan::cutover::{Effect, Event, LadderLimits, Machine, Outcome, Round, Step};
+use cleave_verify::RowsCheck;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(crate) struct SwitchReport {
     pub(crate) steps: Vec<StepTime>,
     /// The error behind an outcome other than `Switched`.
     pub(crate) failure: Option<EngineError>,
+    /// Rows that were unproven before and differ.
+    pub(crate) differing: u64,
 }
 
 /// One round of cutover or rollback.
@@ -54,6 +57,9 @@ pub(crate) struct Switch<'a> {
     /// Attempts at the fence so far: every second one takes the locks the other way round.
     pub(super) attempts: u32,
     pub(super) pause_began: Option<Instant>,
+    /// Rows that never held still, to be compared once they do.
+    pub(super) unproven: Option<RowsCheck>,
+    pub(super) differing: u64,
     pause_ms: u64,
     steps: Vec<StepTime>,
     failure: Option<EngineError>,
@@ -87,11 +93,18 @@ impl<'a> Switch<'a> {
             ladder_began: None,
             attempts: 0,
             pause_began: None,
+            unproven: None,
+            differing: 0,
             pause_ms: 0,
             steps: Vec::new(),
             failure: None,
             afterwards_began: None,
         })
+    }
+
+    /// Rows that are compared once nothing writes to them any more.
+    pub(crate) fn comparing(self, unproven: Option<RowsCheck>) -> Self {
+        Self { unproven, ..self }
     }
 
     /// The database that the round makes the home.
@@ -167,7 +180,13 @@ impl<'a> Switch<'a> {
 
     fn report(self, outcome: Outcome) -> SwitchReport {
         let failure = if outcome == Outcome::Switched { None } else { self.failure };
-        SwitchReport { outcome, pause_ms: self.pause_ms, steps: self.steps, failure }
+        SwitchReport {
+            outcome,
+            pause_ms: self.pause_ms,
+            steps: self.steps,
+            failure,
+            differing: self.differing,
+        }
     }
 
     /// Runs a step and turns its result into the machine's event.

@@ -1,7 +1,7 @@
 //! What must hold before a round of cutover or rollback begins. A gate that refuses has changed nothing.
 
 use crate::{EngineError, context::MoveContext, runner::Runner};
-use cleave_journal::{MoveRow, VerificationOutcome};
+use cleave_journal::{MoveRow, Verification, VerificationOutcome};
 use cleave_model::{Direction, Epoch, Oid};
 use cleave_pg::During;
 use cleave_plan::BridgeKind;
@@ -10,6 +10,12 @@ use std::time::Duration;
 
 /// How long a stream that was just started may take to catch up before a round.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Rows that a round compares while writers wait, at most: some milliseconds of their pause.
+const UNPROVEN_MAX: usize = 1_000;
+
+/// A row by its table's title and the texts of its key.
+pub(super) type UnprovenRow = (String, Vec<String>);
 
 /// Sessions of applications in the old home's database. What kind of process another role's session is, only its own
 /// and monitoring roles are told.
@@ -33,13 +39,15 @@ const FREE_AT_N: &str = "
     from setting, used, pg_catalog.pg_database d where d.datname = pg_catalog.current_database()";
 
 impl Runner {
-    /// Gates about the move's state; the round itself checks those about the moment.
+    /// Gates about the move's state; the round itself checks those about the moment. Gives the rows that the round has to
+    /// compare itself, while writers wait.
     pub(super) async fn state_gates(
         &self,
         round: Round,
         row: &MoveRow,
         move_: &MoveContext,
-    ) -> Result<(), EngineError> {
+        epoch: Epoch,
+    ) -> Result<Vec<UnprovenRow>, EngineError> {
         if row.paused {
             return Err(self.wrong_state("paused", round.as_str(), Some("resume")));
         }
@@ -53,8 +61,11 @@ impl Runner {
         self.connections_gate(round, move_).await?;
         self.locks_gate(round, move_).await?;
         match round {
-            Round::Cutover => self.verification_gate(row, move_).await,
-            Round::Rollback => self.partitions_gate(move_).await,
+            Round::Cutover => self.verification_gate(row, move_, epoch).await,
+            Round::Rollback => {
+                self.difference_gate(row, epoch)?;
+                self.partitions_gate(move_).await.map(|()| Vec::new())
+            }
         }
     }
 
@@ -175,18 +186,45 @@ impl Runner {
         Err(EngineError::gate("C0703", message).hint("commit or roll it back: `commit prepared '...'`"))
     }
 
-    /// Verified clean, lately, and for what is there now.
-    async fn verification_gate(&self, row: &MoveRow, move_: &MoveContext) -> Result<(), EngineError> {
+    /// A copy that is known to lack something must not become the home. That nothing is known does not keep anybody from
+    /// going back.
+    fn difference_gate(&self, row: &MoveRow, epoch: Epoch) -> Result<(), EngineError> {
+        let found = row.verification.as_ref();
+        let different =
+            |last: &&Verification| last.epoch == epoch.0 && last.outcome == VerificationOutcome::Different;
+        let Some(last) = found.filter(different) else { return Ok(()) };
+        let message = format!(
+            "{} rows of {} differ: the old home does not have what the new one has",
+            last.differences, self.service
+        );
+        Err(EngineError::gate("C0710", message).next(&["verify", self.service.as_str(), "--repair"]))
+    }
+
+    /// Verified clean, lately, and for what is there now. Rows that are unproven are given back, if they are few.
+    async fn verification_gate(
+        &self,
+        row: &MoveRow,
+        move_: &MoveContext,
+        epoch: Epoch,
+    ) -> Result<Vec<UnprovenRow>, EngineError> {
         let refuse = |message: String| {
             Err(EngineError::gate("C0710", message).next(&["verify", self.service.as_str()]))
         };
         let Some(verification) = &row.verification else {
             return refuse(format!("service {} is not verified", self.service));
         };
+        if verification.epoch != epoch.0 {
+            return refuse(format!("service {} is not verified since its home changed", self.service));
+        }
+        let few = (1..=UNPROVEN_MAX).contains(&verification.unproven.len());
         match verification.outcome {
             VerificationOutcome::Clean => {}
+            VerificationOutcome::Unproven if few => {}
             VerificationOutcome::Unproven => {
-                return refuse("the last verification left rows unproven".to_owned());
+                return refuse(format!(
+                    "the last verification left rows unproven: more than {UNPROVEN_MAX}, or of tables without a key, so that \
+                     they cannot be compared while writers wait"
+                ));
             }
             VerificationOutcome::Different => {
                 return refuse("the last verification found differences".to_owned());
@@ -203,6 +241,6 @@ impl Runner {
         if (&verification.slot, verification.clusters) != (&now.slot, now.clusters) {
             return refuse("the verification was made with another slot or another server".to_owned());
         }
-        Ok(())
+        Ok(super::watch::rows_to_compare(verification))
     }
 }

@@ -2,12 +2,15 @@
 
 mod apply;
 mod cancel;
+mod comparing;
 mod complete;
 mod gates;
 mod pause;
 mod repair;
 mod switch;
 mod verify;
+mod watch;
 
 pub use apply::Until;
 pub(crate) use verify::progress as verify_progress;
+pub(crate) use watch::Watch;

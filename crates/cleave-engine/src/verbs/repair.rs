@@ -1,14 +1,14 @@
 //! `verify --repair`: rows of the follower that differ are made those of the home, with the stream stopped and tagged as
 //! the stream's own, and then everything is compared again. docs/design/verify.md argues why nothing newer is overwritten.
 
-use super::verify::{Compared, settle};
+use super::{comparing::Compared, verify::settle};
 use crate::{EngineError, VerifyOptions, runner::Runner};
 use cleave_api::{RepairSummary, VerifyReport};
 use cleave_journal::{EntryEvent, owner, owner_for_share};
 use cleave_model::{QualifiedName, labels};
 use cleave_pg::{During, Session};
 use cleave_stream::{StreamError, connect_writer};
-use cleave_verify::{Before, DifferenceKind, Found, Repair, Repaired, RowKey, VerifyTable};
+use cleave_verify::{Before, DifferenceKind, Found, Repair, Repaired, VerifyTable};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -26,13 +26,11 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const ORIGIN_TRIES: u32 = 100;
 const ORIGIN_PAUSE: Duration = Duration::from_millis(50);
 
-/// Keys of rows that differ, by table; those that the home does not have stand apart, as they may be in the way of others.
+/// What tells the rows that differ apart, by table; those that the home does not have stand apart, as they may be in the way of others.
 #[derive(Debug, Default)]
 struct Differing {
     tables: BTreeMap<QualifiedName, [Vec<Vec<String>>; 2]>,
     count: usize,
-    /// Rows of tables without a key, which cannot be named.
-    keyless: u64,
 }
 
 impl Runner {
@@ -51,7 +49,7 @@ impl Runner {
             return Ok(compared.report);
         }
         let step = self.events.step(&self.service, "repair", format!("repairs {} rows", differing.count));
-        let mut all = RepairSummary { keyless: differing.keyless, ..RepairSummary::default() };
+        let mut all = RepairSummary::default();
         // What the home does not have goes first: it may hold a key that a row of the home needs.
         for kind in 0..2 {
             for table in &compared.tables {
@@ -84,9 +82,7 @@ impl Runner {
     ) -> Result<Repaired, EngineError> {
         let Compared { move_, direction, .. } = compared;
         let (home, follower) = (move_.source_of(*direction), move_.target_of(*direction));
-        let Some(repair) = Repair::open(&home.endpoint, &follower.endpoint, table).await? else {
-            return Ok(Repaired { skipped: rows.len() as u64, ..Repaired::default() });
-        };
+        let repair = Repair::open(&home.endpoint, &follower.endpoint, table).await?;
         let stream = self.running(*direction)?;
         let prefix = format!("{}/repair/{}", self.service, self.m_lease.epoch);
         // The stream is stopped only if nobody else has a hand on it.
@@ -95,6 +91,7 @@ impl Runner {
             repair.before(rows, &settle).await?
         };
         self.streams.stop(*direction).await;
+        cleave_failpoint::hit_async("repair.stopped").await;
         let repaired = Box::pin(write(compared, &repair, &before)).await;
         let started = self.streams.start(move_, compared.state).await;
         let repaired = repaired?;
@@ -111,7 +108,9 @@ async fn write(compared: &Compared, repair: &Repair, before: &Before) -> Result<
     home_decides(compared, &writer).await?;
     move_.target_lease_of(*direction).check(&*writer).await?;
     let repaired = repair.write(&writer, before).await?;
+    cleave_failpoint::hit_async("repair.written").await;
     writer.batch_execute("commit").await.during("committing what was repaired")?;
+    cleave_failpoint::hit_async("repair.committed").await;
     Ok(repaired)
 }
 
@@ -157,14 +156,14 @@ fn collect(differing: &Arc<Mutex<Differing>>) -> Found {
     let differing = Arc::clone(differing);
     Arc::new(move |table, difference| {
         let mut differing = differing.lock().unwrap_or_else(PoisonError::into_inner);
-        let RowKey::Key(key) = &difference.row else {
-            differing.keyless += 1;
+        if difference.kind == DifferenceKind::Unproven {
             return;
-        };
+        }
         differing.count += 1;
         if differing.count <= DIFFERENCES_MAX {
             let kind = usize::from(difference.kind != DifferenceKind::Extra);
-            differing.tables.entry(table.clone()).or_default()[kind].push(key.clone());
+            let rows = differing.tables.entry(table.home_name.clone()).or_default();
+            rows[kind].push(difference.row.identity());
         }
     })
 }

@@ -1,5 +1,6 @@
 //! `cutover` and `rollback`: the round, and finishing what an earlier run has left. What must hold before is in `gates`.
 
+use super::{comparing::tables, gates::UnprovenRow};
 use crate::{
     EngineError,
     context::MoveContext,
@@ -9,11 +10,13 @@ use crate::{
     switch::{Switch, SwitchReport},
 };
 use cleave_api::{CutoverOutcome, CutoverReport, SwitchDirection};
-use cleave_journal::{Entry, EntryEvent, MoveState};
-use cleave_model::Epoch;
+use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome};
+use cleave_model::{Direction, Epoch};
 use cleave_plan::SwitchScript;
 use cleave_plan::cutover::{Outcome, Round};
+use cleave_verify::RowsCheck;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 impl Runner {
     /// Makes the new home the system of record. Nothing happens when it is already.
@@ -46,7 +49,7 @@ impl Runner {
             return Err(self.wrong_state(row.state.as_str(), round.as_str(), Some(next)));
         }
         self.epoch_gate(epoch).await?;
-        Box::pin(self.state_gates(round, &row, &move_)).await?;
+        let unproven = Box::pin(self.state_gates(round, &row, &move_, epoch)).await?;
         let (script, fingerprint) = Box::pin(self.script(round, &move_)).await?;
         if dry_run {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
@@ -54,13 +57,57 @@ impl Runner {
         self.run_hooks(&move_, round, epoch.next(), Moment::BeforeSwitch).await?;
         let begin = json!({ "epoch": epoch.next().0, "by": self.who() });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
+        let check = Box::pin(self.rows_check(&move_, unproven)).await?;
         let switch =
             Box::pin(Switch::new(&move_, &self.streams, round, (script, fingerprint), epoch.next())).await?;
+        let switch = switch.comparing(check);
         // From here until the round's end is in the journal there may be something to finish or to undo.
         let ran = Box::pin(switch.run()).await;
         self.unsettled |= ran.is_err();
         let done = ran?;
+        if done.differing > 0 {
+            self.withdraw(&row, done.differing).await?;
+        }
         self.end_round(&move_, round, epoch.next(), done).await
+    }
+
+    /// What the comparison of rows needs that is made while writers wait.
+    async fn rows_check(
+        &self,
+        move_: &MoveContext,
+        unproven: Vec<UnprovenRow>,
+    ) -> Result<Option<RowsCheck>, EngineError> {
+        if unproven.is_empty() {
+            return Ok(None);
+        }
+        let count = unproven.len();
+        let mut by_table: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+        for (table, key) in unproven {
+            by_table.entry(table).or_default().push(key);
+        }
+        let tables: Vec<_> = tables(&move_.plan, Direction::Forward)
+            .into_iter()
+            .filter_map(|table| by_table.remove(&table.title()).map(|rows| (table, rows)))
+            .collect();
+        self.events.note(
+            Some(&self.service),
+            format!("{count} rows that are unproven are compared while writers wait"),
+        );
+        let check = RowsCheck::open(&move_.m.endpoint, &move_.n.endpoint, &tables).await?;
+        Ok(Some(check))
+    }
+
+    /// Rows that were unproven differ: the gate is closed until they are repaired.
+    async fn withdraw(&self, row: &MoveRow, differing: u64) -> Result<(), EngineError> {
+        let Some(last) = row.verification.clone() else { return Ok(()) };
+        let found = Verification {
+            outcome: VerificationOutcome::Different,
+            differences: differing,
+            unproven: Vec::new(),
+            ..last
+        };
+        let session = self.journal().await?;
+        Ok(MoveRow::set_verification(&*session, &self.service, Some(&found)).await?)
     }
 
     async fn end_round(

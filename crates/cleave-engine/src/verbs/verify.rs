@@ -1,45 +1,23 @@
 //! `verify`: every row of both sides compared while both are written to. The result is a gate of `cutover`.
 
-use crate::{
-    EngineError, VerifyOptions,
-    context::MoveContext,
-    runner::Runner,
-    streams::Stream,
-    verdict::{self, Listing},
-};
+use super::comparing::Compared;
+use crate::{EngineError, VerifyOptions, context::MoveContext, runner::Runner, streams::Stream};
 use cleave_api::{Event, VerifyReport};
-use cleave_journal::{EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome};
-use cleave_model::{Direction, Ident, QualifiedName, labels};
+use cleave_journal::{EntryEvent, MoveRow, MoveState, Verification, VerificationOutcome, Verifying};
+use cleave_model::{Direction, QualifiedName, format_bytes, format_count, labels};
 use cleave_pg::Session;
-use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
-use cleave_verify::{
-    Found, Settle, VerifyError, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable, verify,
-};
+use cleave_verify::{Busy, Found, Settle, VerifyError, VerifyProgress};
 use serde_json::json;
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// How long the follower may take to reach a marker while rows are compared.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
-
-/// Tables compared at a time where the user does not ask for more: each takes two connections on each side, beside those
-/// of the streams.
-const JOBS_MAX: usize = 2;
-
-/// A comparison that was made and recorded.
-pub(super) struct Compared {
-    pub(super) move_: MoveContext,
-    pub(super) state: MoveState,
-    pub(super) direction: Direction,
-    pub(super) tables: Vec<VerifyTable>,
-    pub(super) outcome: VerifyOutcome,
-    pub(super) report: VerifyReport,
-}
 
 impl Runner {
     /// Compares the home with the side that follows it and stores the result with what it is bound to.
@@ -57,32 +35,18 @@ impl Runner {
             Some(row) if row.state == MoveState::Done && !row.paused => row,
             _ => self.open_row("verify").await?,
         };
-        let direction = match row.state {
-            _ if row.paused => return Err(self.wrong_state("paused", "verify", Some("resume"))),
-            MoveState::Following => Direction::Forward,
-            MoveState::Switched | MoveState::Completing | MoveState::Done => Direction::Back,
-            other => return Err(self.wrong_state(other.as_str(), "verify", Some("apply"))),
-        };
-        let move_ = self.context(&row)?;
-        let stream = self.running(direction)?;
-        let tables: Vec<VerifyTable> =
-            move_.plan.row_tables().map(|table| compared(&move_.plan, table, direction)).collect();
-        let listing = Listing::new(&tables);
-        let step = self.events.step(&self.service, "verify", format!("compares {} tables", tables.len()));
-        let began = Instant::now();
-        let before = bound_to(&move_).await?;
-        let spec = self.verify_spec(&move_, direction, stream, (&tables, options));
-        let spec = VerifySpec { found: found.or_else(|| listing.found(options)), ..spec };
-        let outcome = verify(spec, progress(&self.events, self.service.as_str())).await?;
-        self.record(&move_, direction, before, &outcome).await?;
+        let comparing = self.comparing(&row)?;
+        let step =
+            self.events.step(&self.service, "verify", format!("compares {} tables", comparing.count()));
+        let progress = progress(&self.events, self.service.as_str());
+        let compared = Box::pin(comparing.run(options, found, progress)).await?;
+        self.record(&compared).await?;
         step.finish(format!(
             "{} rows, {} differences",
-            cleave_model::format_count(outcome.rows()),
-            outcome.differing()
+            format_count(compared.outcome.rows()),
+            compared.outcome.differing()
         ));
-        let report =
-            listing.report(move_.service.as_str(), &outcome, verdict::Alignment::Stream, began.elapsed());
-        Ok(Compared { move_, state: row.state, direction, tables, outcome, report })
+        Ok(compared)
     }
 
     /// The stream that feeds the follower.
@@ -93,43 +57,17 @@ impl Runner {
         })
     }
 
-    async fn record(
-        &self,
-        move_: &MoveContext,
-        direction: Direction,
-        before: Verification,
-        outcome: &VerifyOutcome,
-    ) -> Result<(), EngineError> {
-        let (rows, differences) = (outcome.rows(), outcome.differing());
-        let verification = Verification { outcome: recorded(outcome), rows, differences, ..before };
+    /// Stores what was found in place of what was known before.
+    pub(super) async fn record(&self, compared: &Compared) -> Result<(), EngineError> {
+        let Compared { move_, outcome, verification, .. } = compared;
         let session = self.journal().await?;
-        if direction == Direction::Forward {
-            MoveRow::set_verification(&*session, &self.service, Some(&verification)).await?;
-        }
-        let detail = json!({ "rows": rows, "differences": differences, "unproven": outcome.unproven() });
+        MoveRow::set_verification(&*session, &self.service, Some(verification)).await?;
+        Verifying::clear(&*session, &self.service).await?;
+        let detail = json!({
+            "rows": outcome.rows(), "differences": outcome.differing(), "unproven": outcome.unproven(),
+            "resumed": compared.report.resumed,
+        });
         move_.journal_m(&*session, "verify", EntryEvent::Done, &detail).await
-    }
-
-    fn verify_spec(
-        &self,
-        move_: &MoveContext,
-        direction: Direction,
-        stream: Arc<Stream>,
-        (tables, options): (&[VerifyTable], &VerifyOptions),
-    ) -> VerifySpec {
-        let (home, follower) = (move_.source_of(direction), move_.target_of(direction));
-        let cancelled = self.cancelled.clone();
-        let jobs = move_.limits.jobs.min(JOBS_MAX);
-        VerifySpec {
-            home: home.endpoint.clone(),
-            follower: follower.endpoint.clone(),
-            tables: tables.to_vec(),
-            jobs: options.jobs(jobs),
-            settle: settle(home.clone(), stream, format!("{}/verify/{}", self.service, self.m_lease.epoch)),
-            limits: options.limits(jobs),
-            found: None,
-            cancel: Box::pin(async move { cancelled.cancelled().await }),
-        }
     }
 }
 
@@ -146,12 +84,28 @@ pub(crate) fn progress(
                 planned.store(estimated_rows, Ordering::Relaxed);
                 return;
             }
-            VerifyProgress::Scanned { rows: more, .. } => rows.fetch_add(more, Ordering::Relaxed) + more,
+            VerifyProgress::Waiting { busy, .. } => {
+                events.tell(Event::Note { service: Some(service.clone()), message: waiting(busy) });
+                return;
+            }
+            VerifyProgress::Scanned { rows: more, .. } | VerifyProgress::Resumed { rows: more, .. } => {
+                rows.fetch_add(more, Ordering::Relaxed) + more
+            }
             _ => return,
         };
         let total = Some(planned.load(Ordering::Relaxed).max(done));
         let (what, unit) = ("verify".to_owned(), "rows".to_owned());
         events.tell(Event::Progress { service: service.clone(), what, done, total, unit });
+    }
+}
+
+fn waiting(busy: Busy) -> String {
+    match busy {
+        Busy::Lag(bytes) => {
+            format!("waits: a standby or slot of the home is {} behind", format_bytes(bytes))
+        }
+        Busy::Sessions(1) => "waits: 1 session works at the home".to_owned(),
+        Busy::Sessions(count) => format!("waits: {count} sessions work at the home"),
     }
 }
 
@@ -178,41 +132,6 @@ pub(super) fn settle(home: crate::Site, stream: Arc<Stream>, prefix: String) -> 
     })
 }
 
-fn compared(plan: &MovePlan, table: &PlannedTable, direction: Direction) -> VerifyTable {
-    let at_source = match direction {
-        Direction::Forward => table.source.qualified(),
-        Direction::Back => table.source.qualified().in_schema(&plan.copy_schema()),
-    };
-    let (home_name, follower_name): (QualifiedName, QualifiedName) = match direction {
-        Direction::Forward => (at_source, table.target.qualified()),
-        Direction::Back => (table.target.qualified(), at_source),
-    };
-    let column = |name: &str| (Ident::new(name), Ident::new(name));
-    let key = match &table.identity {
-        Some(RowIdentity::Key(columns)) => {
-            let at = |name: &String| table.columns.iter().position(|column| column.name == *name);
-            columns.iter().map(at).collect()
-        }
-        _ => None,
-    };
-    VerifyTable {
-        home_name,
-        follower_name,
-        columns: table.columns.iter().map(|c| column(&c.name)).collect(),
-        key,
-    }
-}
-
-fn recorded(outcome: &VerifyOutcome) -> VerificationOutcome {
-    if outcome.differing() > 0 {
-        VerificationOutcome::Different
-    } else if outcome.unproven() > 0 {
-        VerificationOutcome::Unproven
-    } else {
-        VerificationOutcome::Clean
-    }
-}
-
 /// What a verification made now would be bound to: another table, slot, server or timeline withdraws it.
 pub(super) async fn bound_to(move_: &MoveContext) -> Result<Verification, EngineError> {
     let m = move_.m.connect("verify").await?;
@@ -229,6 +148,8 @@ pub(super) async fn bound_to(move_: &MoveContext) -> Result<Verification, Engine
         outcome: VerificationOutcome::Unproven,
         rows: 0,
         differences: 0,
+        epoch: cleave_journal::owner(&*m, &move_.service).await?.map_or(0, |owner| owner.epoch.0),
+        unproven: Vec::new(),
         at_epoch_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         fingerprints: [fingerprints(&m, &on_m).await?, fingerprints(&n, &on_n).await?],
         slot: move_.slot(Direction::Forward),

@@ -21,4 +21,5 @@ mod rounds;
 mod statements;
 mod trouble;
 mod workload;
+mod verification;
 mod zoo;

@@ -12,13 +12,13 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Changes that get past the fence, as only something of Cleave's own that is broken could make them. Origins belong to the
 /// cluster, and readers look their names up: this one is dropped when all that bears it has been read.
-struct Vandal {
+pub(crate) struct Vandal {
     client: Client,
     origin: String,
 }
 
 impl Vandal {
-    async fn enter(client: Client, cinema: &Cinema) -> Self {
+    pub(crate) async fn enter(client: Client, cinema: &Cinema) -> Self {
         let origin = format!("cleave_{}_copy_9", cinema.films());
         let sql = format!(
             "select pg_replication_origin_create('{origin}'); select pg_replication_origin_session_setup('{origin}'); \
@@ -28,11 +28,11 @@ impl Vandal {
         Self { client, origin }
     }
 
-    async fn breaks(&self, sql: &str) {
+    pub(crate) async fn breaks(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap();
     }
 
-    async fn leave(self) {
+    pub(crate) async fn leave(self) {
         let sql = format!(
             "select pg_replication_origin_session_reset(); select pg_replication_origin_drop('{}')",
             self.origin
@@ -41,7 +41,7 @@ impl Vandal {
     }
 }
 
-async fn told(engine: &mut Engine, cinema: &Cinema, verb: Verb) -> VerifyReport {
+pub(crate) async fn told(engine: &mut Engine, cinema: &Cinema, verb: Verb) -> VerifyReport {
     match engine.execute(&cinema.films(), verb).await.unwrap() {
         Answer::Verification(report) => report,
         other => panic!("{other:?}"),
@@ -88,7 +88,7 @@ async fn every_way_a_row_can_be_broken_is_named_repaired_and_clean() {
     let rehearsed = told(&mut engine, &cinema, Verb::Repair { dry_run: true }).await;
     assert_eq!((rehearsed.repaired, rehearsed.state), (None, VerificationState::Different));
     let repaired = told(&mut engine, &cinema, Verb::Repair { dry_run: false }).await;
-    let summary = RepairSummary { written: 8, removed: 2, skipped: 0, keyless: 0 };
+    let summary = RepairSummary { written: 8, removed: 2, skipped: 0 };
     assert_eq!((repaired.repaired, repaired.state), (Some(summary), VerificationState::Clean));
     // The stream goes on, and neither direction took the repair for a client's.
     cinema.on_m().await.batch_execute("update film set title = 'later' where id = 1").await.unwrap();

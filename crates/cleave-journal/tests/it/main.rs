@@ -11,4 +11,5 @@ mod moves;
 mod operations;
 mod owner;
 mod positions;
+mod verifying;
 mod work;

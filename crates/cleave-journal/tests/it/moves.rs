@@ -116,6 +116,8 @@ fn verification() -> Verification {
         rows: 1_000_000,
         differences: 3,
         at_epoch_s: 1_800_000_000,
+        epoch: 4,
+        unproven: vec![("public.film".into(), vec!["7".into(), "it".into()])],
         fingerprints: ["source".into(), "target".into()],
         slot: "cleave_films_forward_1".into(),
         // Identifiers use all 64 bits.

@@ -2,12 +2,15 @@
 
 #![cfg(test)]
 
+mod checkpoints;
 mod corruption;
 mod hashes;
 mod keyless;
 mod load;
-mod ranges;
+mod mapping;
+mod parts;
 mod refusals;
 mod repair;
 mod sides;
+mod throttle;
 mod zoo;

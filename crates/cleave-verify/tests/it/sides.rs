@@ -5,8 +5,8 @@ use cleave_pg::Endpoint;
 use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
 use cleave_verify::{
-    DifferenceKind, RowKey, Settle, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome, VerifySpec,
-    VerifyTable, verify,
+    Checkpoints, DifferenceKind, RowKey, Settle, TableOutcome, VerifyError, VerifyLimits, VerifyOutcome,
+    VerifySpec, VerifyTable, verify,
 };
 use std::sync::Arc;
 use tokio_postgres::Client;
@@ -50,6 +50,7 @@ impl Sides {
             settle: settled(),
             limits: VerifyLimits::default(),
             found: None,
+            checkpoints: Checkpoints::default(),
             cancel: Box::pin(std::future::pending()),
         }
     }
@@ -72,12 +73,8 @@ pub(crate) fn settled() -> Settle {
 /// A table of one name on both sides, in schema `public`; the first `key` columns are its key.
 pub(crate) fn table(name: &str, columns: &[&str], key: usize) -> VerifyTable {
     let columns = columns.iter().map(|column| (Ident::from(*column), Ident::from(*column)));
-    VerifyTable {
-        home_name: QualifiedName::new("public", name),
-        follower_name: QualifiedName::new("public", name),
-        columns: columns.collect(),
-        key: (key > 0).then(|| (0..key).collect()),
-    }
+    let name = QualifiedName::new("public", name);
+    VerifyTable::whole(name.clone(), name, columns.collect(), (key > 0).then(|| (0..key).collect()))
 }
 
 pub(crate) fn described(outcome: &TableOutcome) -> Vec<String> {
@@ -92,6 +89,7 @@ pub(crate) fn described(outcome: &TableOutcome) -> Vec<String> {
                     let columns: Vec<&str> = columns.iter().map(Ident::as_str).collect();
                     format!("different in {}", columns.join(", "))
                 }
+                DifferenceKind::Unproven => "unproven".to_owned(),
             };
             match &difference.row {
                 RowKey::Key(_) => format!("{kind} {}", difference.row),

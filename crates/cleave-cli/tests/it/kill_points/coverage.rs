@@ -16,15 +16,20 @@ async fn every_point_of_the_code_is_passed_by_a_command_that_is_killed_there() {
             Verb::Cancel,
             Verb::Apply,
             Verb::Verify,
+            Verb::Repair,
             Verb::Cutover,
             Verb::Rollback,
             Verb::Verify,
             Verb::Cutover,
             Verb::Complete,
         ] {
+            if verb == Verb::Repair {
+                stage.break_copy().await;
+            }
             passed.extend(stage.points(verb).await);
         }
         writer.stop().await.unwrap();
+        stage.tidy().await;
     }
     let mut written = BTreeSet::new();
     for name in ["cleave-engine", "cleave-stream"] {

@@ -257,3 +257,42 @@ async fn a_command_goes_on_by_itself_when_the_engine_that_executes_it_is_killed(
     assert_eq!(writer.total().refused, 0, "an application was refused");
     ends_clean(&stage, writer, Side::M).await;
 }
+
+/// Rows are written by a repair or not, whenever it dies, and the stream goes on from where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_is_killed_anywhere_is_ended_by_the_same_command() {
+    let (stage, writer) = following(OLDEST_TO_NEWEST).await;
+    stage.break_copy().await;
+    let passed = stage.points(Verb::Repair).await;
+    let points: Vec<String> = passed.into_iter().filter(|point| point.starts_with("repair.")).collect();
+    assert!(points.len() >= 3, "{points:?}");
+    for kill in kills(Verb::Repair, points) {
+        stage.break_copy().await;
+        let (exit, broken) = stage.compared().await;
+        assert_eq!(exit, Some(5), "nothing is broken: {broken}");
+        kill.strike(&stage, &writer).await;
+        let (exit, mended) = stage.compared().await;
+        assert_eq!((exit, &mended["data"]["state"]), (Some(0), &"clean".into()), "{kill:?}: {mended}");
+    }
+    stage.expect(Verb::Cutover).await;
+    let record = writer.stop().await.unwrap();
+    stage.check(&record, Side::N).await;
+    stage.tidy().await;
+}
+
+/// What it has proven counts, with the time at which it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_is_killed_goes_on_where_it_was() {
+    let stage = Stage::new(OLDEST_TO_NEWEST).await;
+    stage.expect(Verb::Apply).await;
+    stage.kill(Verb::Verify, "verify.kept=exit").await;
+    let (exit, resumed) = stage.compared().await;
+    let data = &resumed["data"];
+    assert_eq!((exit, &data["state"]), (Some(0), &"clean".into()), "{resumed}");
+    assert!(data["resumed"].as_u64().unwrap() > 0 && data["since"].is_string(), "{resumed}");
+    assert!(data["resumed"].as_u64() < data["rows"].as_u64(), "{resumed}");
+    stage.expect(Verb::Cutover).await;
+    // The other way round nothing is known yet, and a comparison that has ended leaves nothing to go on with.
+    let (_, anew) = stage.compared().await;
+    assert_eq!((&anew["data"]["resumed"], &anew["data"]["state"]), (&0.into(), &"clean".into()), "{anew}");
+}

@@ -58,6 +58,7 @@ const CRASH_LIMIT: Duration = Duration::from_secs(180);
 pub(crate) enum Verb {
     Apply,
     Verify,
+    Repair,
     Cutover,
     Rollback,
     Complete,
@@ -69,6 +70,7 @@ impl Verb {
         match self {
             Self::Apply => &["apply", "--until", "following"],
             Self::Verify => &["verify"],
+            Self::Repair => &["verify", "--repair", "--yes"],
             Self::Cutover => &["cutover", "--yes"],
             Self::Rollback => &["rollback", "--yes"],
             Self::Complete => &["complete", "--yes"],
@@ -83,7 +85,7 @@ impl Verb {
             Self::Cutover => Some("switched"),
             Self::Complete => Some("done"),
             Self::Cancel => Some("cancelled"),
-            Self::Verify => None,
+            Self::Verify | Self::Repair => None,
         }
     }
 
@@ -92,7 +94,7 @@ impl Verb {
         match self {
             Self::Apply | Self::Rollback | Self::Cancel => Some(Side::M),
             Self::Cutover | Self::Complete => Some(Side::N),
-            Self::Verify => None,
+            Self::Verify | Self::Repair => None,
         }
     }
 }
@@ -272,6 +274,38 @@ impl Stage {
             }
         }
         points
+    }
+
+    /// Writes past the fence of the copy, as only something of Cleave's own that is broken could; each time over other rows.
+    pub(crate) async fn break_copy(&self) {
+        let n = self.n.connect().await.unwrap();
+        let origin = self.vandal();
+        n.batch_execute(&format!(
+            "select pg_replication_origin_create('{origin}') where not exists \
+                 (select from pg_replication_origin where roname = '{origin}'); \
+             select pg_replication_origin_session_setup('{origin}'); set session_replication_role = replica; \
+             update films.film_part set label = 'broken' where part = 7; delete from films.film_part where part = 9; \
+             insert into films.film_part values (1, 1000, 'extra')"
+        ))
+        .await
+        .unwrap();
+    }
+
+    /// Origins belong to the cluster, and readers look up their names: the last thing that is done.
+    pub(crate) async fn tidy(&self) {
+        let n = self.n.connect().await.unwrap();
+        n.batch_execute(&format!("select pg_replication_origin_drop('{}')", self.vandal())).await.unwrap();
+    }
+
+    fn vandal(&self) -> String {
+        format!("cleave_{}_copy_9", self.service)
+    }
+
+    /// What a comparison says, as JSON, and its exit code.
+    pub(crate) async fn compared(&self) -> (Option<i32>, serde_json::Value) {
+        let mut command = self.runner.command(&["verify", "--format", "json"]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// Runs a verb that failpoints kill. Nobody may be able to write on both sides then.
