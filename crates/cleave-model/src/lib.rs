@@ -10,6 +10,7 @@ mod quote;
 mod units;
 
 pub mod catalog;
+pub mod instance;
 pub mod labels;
 pub mod workload;
 

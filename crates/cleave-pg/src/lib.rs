@@ -6,6 +6,8 @@
 //! - [`catalog`], [`fingerprint()`], [`facts`]: what stands in a database.
 //! - [`slots`], [`publications`], [`origins`], [`wal`]: logical replication seen from SQL.
 //! - [`workload`]: what applications do. [`locks`]: who is in the way. [`copy`]: bytes from table to table.
+//! - [`instance`]: what a server is doing and how it is set.
+//! - [`locks`]: who is in the way. [`copy`]: bytes from table to table.
 //!
 //! The functions take the driver's `Client`, so that they work on a [`Session`] and on a transaction's `client()`.
 
@@ -18,6 +20,7 @@ mod transport;
 
 pub mod catalog;
 pub mod copy;
+pub mod instance;
 pub mod locks;
 pub mod origins;
 pub mod publications;
