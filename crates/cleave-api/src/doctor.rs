@@ -28,6 +28,12 @@ pub struct Finding {
     /// The table, role or setting, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// All objects that it is about, the first few of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub objects_more: u64,
     /// What was seen.
     pub seen: String,
     /// Why it matters.
@@ -35,4 +41,9 @@ pub struct Finding {
     /// SQL or a setting that fixes it, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix_sql: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

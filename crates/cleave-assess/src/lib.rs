@@ -5,3 +5,5 @@
 //! The same input gives the same answer, whatever the day.
 
 pub mod workload;
+pub mod readiness;
+pub mod text;

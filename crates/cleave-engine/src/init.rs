@@ -67,7 +67,7 @@ fn can_be_planned(example: &Example<'_>, catalog: &Catalog, head: &str) -> bool 
     let Ok(config) = Config::parse(&text, "cleave.toml") else { return false };
     let Some(service) = config.service(&example.name) else { return false };
     let (scope, findings) = Scope::new(catalog, &example.cluster.tables);
-    let mut findings = findings.into_iter().chain(table_findings(&scope, service));
+    let mut findings = findings.into_iter().chain(table_findings(&scope, service, None));
     !findings.any(|finding| finding.weight == Weight::Refusal)
 }
 

@@ -5,7 +5,7 @@
 //! - [`PgError`]: what goes wrong, with codes C0101 to C0114.
 //! - [`catalog`], [`fingerprint()`], [`facts`]: what stands in a database.
 //! - [`slots`], [`publications`], [`origins`], [`wal`]: logical replication seen from SQL.
-//! - [`workload`]: what applications do. [`locks`]: who is in the way. [`copy`]: bytes from table to table.
+//! - [`workload`]: what applications do.
 //! - [`instance`]: what a server is doing and how it is set.
 //! - [`locks`]: who is in the way. [`copy`]: bytes from table to table.
 //!

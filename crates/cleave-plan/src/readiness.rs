@@ -1,13 +1,12 @@
 //! What stands against a move, found before the first byte: refusals and warnings about tables, servers and target.
 
-mod body;
 mod published;
 
 #[cfg(test)]
 mod tests;
 
-use self::body::{mentions, writes_to};
 use crate::{Finding, Scope};
+use cleave_assess::text::Body;
 use cleave_config::{Bridge, IdentityChoice, Service};
 use cleave_model::catalog::{
     Catalog, Function, FunctionKind, Persistence, ReplicaIdentity, Table, TableKind, Trigger, TriggerFiring,
@@ -18,16 +17,16 @@ use cleave_model::{Ident, Oid, quote_ident};
 /// Everything that can be said from the two catalogs and the config.
 pub(crate) fn check(scope: &Scope<'_>, target: &Catalog, service: &Service) -> Vec<Finding> {
     let mut findings = servers(scope.catalog, target);
-    findings.extend(table_findings(scope, service));
-    findings.extend(published::findings(scope, target, service));
+    findings.extend(table_findings(scope, service, Some(target)));
     findings.extend(target_is_free(target, &service.home.value.schema));
     findings.extend(roles(scope, target, service));
     findings.extend(extensions(scope, target));
     findings
 }
 
-/// What can be said of the moved tables, and of what is bound to them, from the source's catalog alone.
-pub fn table_findings(scope: &Scope<'_>, service: &Service) -> Vec<Finding> {
+/// What can be said of the moved tables, and of what is bound to them, from the source's catalog alone; a little more where
+/// the target's is known.
+pub fn table_findings(scope: &Scope<'_>, service: &Service, target: Option<&Catalog>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for table in &scope.tables {
         findings.extend(kind(table));
@@ -39,6 +38,7 @@ pub fn table_findings(scope: &Scope<'_>, service: &Service) -> Vec<Finding> {
     findings.extend(sequences(scope));
     findings.extend(references(scope, service));
     findings.extend(views(scope, service));
+    findings.extend(published::findings(scope, target, service));
     findings
 }
 
@@ -187,10 +187,10 @@ fn triggers(table: &Table, scope: &Scope<'_>) -> Vec<Finding> {
                 format!("alter table {} enable trigger {};", table.name.quoted(), trigger.name.quoted());
             findings.push(Finding::refusal("C0209", &object, message).fix(fix));
         }
-        let body =
-            scope.catalog.function_by_oid(trigger.function).and_then(|f| f.body.as_deref()).unwrap_or("");
+        let body = scope.catalog.function_by_oid(trigger.function).and_then(|f| f.body.as_deref());
+        let body = Body::new(body.unwrap_or_default());
         let written: Vec<String> =
-            scope.staying().filter(|t| writes_to(body, &t.name)).map(|t| t.name.to_string()).collect();
+            scope.staying().filter(|t| body.writes_to(&t.name)).map(|t| t.name.to_string()).collect();
         if written.is_empty() {
             continue;
         }
@@ -390,9 +390,9 @@ pub(crate) fn functions_that_name(scope: &Scope<'_>) -> Vec<(String, bool)> {
     plain
         .filter(|function| !is_carried(function))
         .filter_map(|function| {
-            let body = function.body.as_deref()?;
-            let names = scope.tables.iter().any(|table| mentions(body, &table.name));
-            let writes = scope.tables.iter().any(|table| writes_to(body, &table.name));
+            let body = Body::new(function.body.as_deref()?);
+            let names = scope.tables.iter().any(|table| body.mentions(&table.name));
+            let writes = scope.tables.iter().any(|table| body.writes_to(&table.name));
             names.then(|| (format!("{}({})", function.name, function.identity_arguments), writes))
         })
         .collect()

@@ -178,6 +178,8 @@ fn a_doctors_finding() {
         severity: Severity::Error,
         database: "monolith".into(),
         object: Some("wal_level".into()),
+        objects: vec!["wal_level".into()],
+        objects_more: 0,
         seen: "wal_level is replica".into(),
         why: "changes cannot be decoded".into(),
         fix_sql: Some("alter system set wal_level = logical".into()),

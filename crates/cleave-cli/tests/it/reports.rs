@@ -190,6 +190,8 @@ fn a_finding_says_what_why_and_the_fix() {
         severity: Severity::Error,
         database: "monolith".into(),
         object: Some("wal_level".into()),
+        objects: Vec::new(),
+        objects_more: 0,
         seen: "wal_level is replica".into(),
         why: "changes cannot be decoded".into(),
         fix_sql: Some("alter system set wal_level = logical".into()),

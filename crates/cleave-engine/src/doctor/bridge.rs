@@ -45,7 +45,7 @@ pub(super) fn sessions(service: &Service, source: &Observed, target: &Observed, 
             free.max(0)
         );
         let why = "after the switch every session that uses an old name takes a connection at the new home";
-        let max = target.settings.number("max_connections").unwrap_or_default();
+        let max = target.base.instance.number("max_connections").unwrap_or_default();
         let fix = format!(
             "alter system set max_connections = {}; -- then restart the server",
             max + sessions - free.max(0)

@@ -58,7 +58,7 @@ fn senders(observed: &Observed, need: &Need) -> Option<Noted> {
 }
 
 fn origins(observed: &Observed, visit: &Visit<'_>, need: &Need) -> Option<Noted> {
-    let own_setting = observed.settings.number("max_active_replication_origins").is_some();
+    let own_setting = observed.base.instance.number("max_active_replication_origins").is_some();
     let setting = if own_setting { "max_active_replication_origins" } else { "max_replication_slots" };
     let used = i64::try_from(observed.usage.origins.len()).unwrap_or(i64::MAX);
     let need = need.origins - observed.usage.our_origins(visit);
@@ -68,7 +68,7 @@ fn origins(observed: &Observed, visit: &Visit<'_>, need: &Need) -> Option<Noted>
 }
 
 fn short(observed: &Observed, code: &str, setting: &str, used: i64, need: i64, why: &str) -> Option<Noted> {
-    let max = observed.settings.number(setting)?;
+    let max = observed.base.instance.number(setting)?;
     if need <= 0 || max - used >= need {
         return None;
     }
@@ -85,7 +85,7 @@ fn connections(observed: &Observed, need: &Need) -> Option<Noted> {
     let seen =
         format!("{} connections are free for this role, the moves take {}", free.max(0), need.connections);
     let why = "streams, copies and the switch hold connections of their own, and applications must still get theirs";
-    let max = observed.settings.number("max_connections").unwrap_or_default();
+    let max = observed.base.instance.number("max_connections").unwrap_or_default();
     let fix = format!(
         "alter system set max_connections = {}; -- then restart the server; or raise the role's or database's \
          connection limit",
@@ -96,7 +96,7 @@ fn connections(observed: &Observed, need: &Need) -> Option<Noted> {
 
 /// What this role can still open: the least of what server, role and database leave.
 pub(super) fn free_connections(observed: &Observed) -> i64 {
-    let setting = |name| observed.settings.number(name).unwrap_or_default();
+    let setting = |name| observed.base.instance.number(name).unwrap_or_default();
     let usage = &observed.usage;
     let reserved = setting("superuser_reserved_connections") + setting("reserved_connections");
     let server = setting("max_connections") - reserved - usage.sessions;

@@ -42,7 +42,7 @@ pub(super) async fn replicate(site: &Site, observed: &Observed, sheet: &mut Shee
         Err(error) => Err(error),
     };
     sheet.check(match answer {
-        Ok(identity) if identity.system_identifier != observed.catalog.facts.system_identifier => {
+        Ok(identity) if identity.system_identifier != observed.base.catalog.facts.system_identifier => {
             let seen = "the replication connection reached another server than the SQL connection";
             let why = "a pooler or load balancer stands between: streams need the server itself";
             Some(Noted::error("C0807", seen, why))
@@ -104,7 +104,7 @@ fn without_replica_mode(site: &Site, observed: &Observed) -> Noted {
     let seen = format!("role {} may not enter replica mode", site.endpoint.user());
     let why =
         "changes are applied with users' triggers and foreign keys off: they have run at the home already";
-    let fix = if observed.catalog.facts.major() >= 15 {
+    let fix = if observed.base.catalog.facts.major() >= 15 {
         format!("grant set on parameter session_replication_role to {role};")
     } else {
         "-- run the part \"Replica mode\" of the script that `cleave doctor --script` prints, as a superuser"

@@ -1,8 +1,9 @@
 //! `cleave doctor`: what stands in the way of the moves that cleave.toml asks for, or is worth knowing before one.
 //!
 //! - [`sides`]: which databases are looked at, and for which services. [`connection`]: whether they answer.
-//! - [`observe`]: reads a server. One file per group of checks, all pure: [`server`], [`capacity`], [`rights`],
-//!   [`transactions`], [`tables`], [`bridge`].
+//! - [`observe`]: reads a server. What that means for any move is judged by the rules of `cleave_assess::readiness`; what it
+//!   means for the services of cleave.toml, by one file per group of checks, all pure: [`capacity`], [`rights`], [`tables`],
+//!   [`bridge`].
 //! - [`touched`]: what of a source database a move changes. [`privileges`]: the script that gives a role the rights.
 //!
 //! It only reads: nothing is left behind, but for the replica mode of a session that is closed at once.
@@ -13,23 +14,25 @@ mod connection;
 mod observe;
 mod privileges;
 mod rights;
-mod server;
 mod sheet;
 mod sides;
 mod tables;
 mod touched;
-mod transactions;
 
 pub use privileges::{MoveSide, privilege_script, privilege_scripts};
 
 use crate::{EngineError, Events, Topology};
 use cleave_api::DoctorReport;
-use cleave_model::{DatabaseName, ServiceName};
+use cleave_assess::readiness::{self, Ground, Judgement, PlanSpeaks, Side};
+use cleave_config::Service;
+use cleave_model::catalog::Catalog;
+use cleave_model::{DatabaseName, Oid, ServiceName};
+use cleave_plan::Scope;
 use observe::Observed;
 use sheet::Sheet;
 use sides::{Part, Visit};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at both sides of the services, or of all services and every database of the file if none are named. What
 /// cannot be reached or read is a finding, not an error.
@@ -52,50 +55,88 @@ pub async fn doctor(
         }
         sheet.hand_in(&mut report);
     }
-    bridges(topology, &visits, &seen, &mut report);
+    services_together(topology, &visits, &seen, &mut report);
     report.findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(report)
 }
 
 async fn examine(topology: &Topology, visit: &Visit<'_>, sheet: &mut Sheet) -> Option<Observed> {
     let (site, session) = connection::reach(topology, &visit.database, sheet).await?;
-    let observed = match observe::observe(&session, visit).await {
+    let mut observed = match observe::observe(&session, visit).await {
         Ok(observed) => observed,
         Err(error) => {
             sheet.failed("reading the server's state", &error);
             return None;
         }
     };
-    server::check(&observed, sheet);
     capacity::check(&observed, visit, sheet);
     rights::check(&observed, visit, sheet);
     connection::replicate(&site, &observed, sheet).await;
     connection::replica_mode(&site, &observed, sheet).await;
-    transactions::check(&session, sheet).await;
-    for part in visit.parts.iter().filter(|part| part.side == MoveSide::Source) {
-        tables::check(&observed.catalog, part.service, sheet);
+    match cleave_pg::instance::look_at_connection(&site.endpoint).await {
+        Ok(seen) => observed.base.instance.connection = seen,
+        Err(error) => sheet.failed("looking at the connection", &error),
     }
+    sheet.judged(judged(&observed, visit));
     Some(observed)
 }
 
-/// What can only be said of two servers together.
-fn bridges(
+/// What the rules of readiness say of one database, as far as it concerns the tables of the visit's services.
+fn judged(observed: &Observed, visit: &Visit<'_>) -> Judgement {
+    let leaving = |part: &&Part<'_>| part.side == MoveSide::Source;
+    let tables =
+        visit.parts.iter().filter(leaving).flat_map(|part| moved(part.service, &observed.base.catalog));
+    let ground = Ground::of_tables(&observed.base, &tables.collect());
+    let sides = visit.parts.iter().map(|part| match part.side {
+        MoveSide::Source => Side::Source,
+        MoveSide::Target => Side::Target,
+    });
+    readiness::judge(&ground, &sides.collect::<Vec<_>>(), PlanSpeaks::Too)
+}
+
+/// The tables of a service with their partitions.
+fn moved(service: &Service, catalog: &Catalog) -> BTreeSet<Oid> {
+    let (scope, _) = Scope::new(catalog, &sides::claimed(service, catalog));
+    scope.tables.iter().map(|table| table.oid).collect()
+}
+
+/// What can only be said of a service's two databases together, and what its plan will say.
+fn services_together(
     topology: &Topology,
     visits: &[Visit<'_>],
     seen: &BTreeMap<DatabaseName, Observed>,
     report: &mut DoctorReport,
 ) {
+    let mut compared = BTreeSet::new();
     let sources = visits.iter().flat_map(|visit| &visit.parts).filter(|part| part.side == MoveSide::Source);
-    for Part { service, .. } in sources.filter(|part| part.service.home.value.database != part.service.from) {
-        let mut sheet = Sheet::new(&service.home.value.database);
-        let (source, target) = (topology.site(&service.from), topology.site(&service.home.value.database));
-        if let (Ok(source), Ok(target)) = (source, target) {
+    for Part { service, .. } in sources {
+        let (from, home) = (&service.from, &service.home.value.database);
+        let (source, target) = (seen.get(from), seen.get(home));
+        if let Some(source) = source {
+            let mut sheet = Sheet::new(from);
+            let target = target.map(|target| &target.base.catalog);
+            tables::check(&source.base.catalog, target, service, &mut sheet);
+            sheet.hand_in(report);
+        }
+        if from == home {
+            continue;
+        }
+        let mut sheet = Sheet::new(home);
+        if let (Ok(source), Ok(target)) = (topology.site(from), topology.site(home)) {
             bridge::endpoint(service, &source, &target, &mut sheet);
         }
-        if let (Some(source), Some(target)) =
-            (seen.get(&service.from), seen.get(&service.home.value.database))
-        {
+        if let (Some(source), Some(target)) = (source, target) {
             bridge::sessions(service, source, target, &mut sheet);
+            if compared.insert((from, home)) {
+                let alike = |part: &&Part<'_>| {
+                    part.service.from == *from && part.service.home.value.database == *home
+                };
+                let parts = visits.iter().flat_map(|visit| &visit.parts).filter(alike);
+                let tables = parts.flat_map(|part| moved(part.service, &source.base.catalog)).collect();
+                let leaving = Ground::of_tables(&source.base, &tables);
+                let coming = Ground::whole(&target.base);
+                sheet.judged(readiness::judge_pair(&leaving, &coming, PlanSpeaks::Too));
+            }
         }
         sheet.hand_in(report);
     }

@@ -1,9 +1,9 @@
-//! Reads a server once: its settings, what is in use, the role's rights, the catalog. What that means is judged
-//! elsewhere.
+//! Reads a server once: the catalog, the instance, what is in use, the role's rights. What that means is judged elsewhere.
 
 use super::MoveSide;
 use super::sides::Visit;
 use super::touched::Touched;
+use cleave_assess::readiness;
 use cleave_model::catalog::Catalog;
 use cleave_model::{Direction, Ident, ServiceName, labels};
 use cleave_pg::{During, PgError, Session};
@@ -12,24 +12,14 @@ use tokio_postgres::Row;
 
 /// What a look at a server gave.
 pub(super) struct Observed {
-    pub(super) catalog: Catalog,
-    pub(super) settings: Settings,
+    /// Catalog and instance, as the rules of readiness take them.
+    pub(super) base: readiness::Observed,
     pub(super) usage: Usage,
     pub(super) role: RoleRights,
     /// Owners of what the services' moves alter: whether the role has their rights, and may become them.
     pub(super) members: BTreeMap<Ident, Membership>,
     /// Schemas in which the moves create: whether the role may.
     pub(super) may_create: BTreeMap<Ident, bool>,
-}
-
-/// Settings as a new session of this role would have them, in the units of `pg_settings`.
-pub(super) struct Settings(BTreeMap<String, String>);
-
-impl Settings {
-    /// A number; `None` where the server has no such setting.
-    pub(super) fn number(&self, name: &str) -> Option<i64> {
-        self.0.get(name).and_then(|value| value.parse().ok())
-    }
 }
 
 /// What is in use on a server.
@@ -46,8 +36,6 @@ pub(super) struct Usage {
     pub(super) role_sessions: (i64, Option<i64>),
     /// Limit of the database.
     pub(super) database_limit: Option<i64>,
-    /// Base backups that run.
-    pub(super) backups: i64,
 }
 
 /// What the session's role may.
@@ -80,12 +68,6 @@ pub(super) struct Membership {
     pub(super) superuser: bool,
 }
 
-const SETTINGS: &str = "
-    select name, reset_val from pg_settings where reset_val is not null and name in (
-        'max_replication_slots', 'max_wal_senders', 'max_active_replication_origins', 'max_connections',
-        'superuser_reserved_connections', 'reserved_connections', 'wal_sender_timeout',
-        'max_slot_wal_keep_size', 'idle_in_transaction_session_timeout')";
-
 const USAGE: &str = "
     select array(select slot_name::text from pg_replication_slots) as slots,
            array(select roname from pg_replication_origin) as origins,
@@ -94,11 +76,7 @@ const USAGE: &str = "
            (select numbackends::bigint from pg_stat_database where datname = current_database()) as database_sessions,
            (select count(*) from pg_stat_activity where usename = current_user) as role_sessions,
            (select nullif(rolconnlimit, -1)::bigint from pg_roles where rolname = current_user) as role_limit,
-           (select nullif(datconnlimit, -1)::bigint from pg_database where datname = current_database()) as database_limit,
-           (select count(*) from pg_stat_progress_basebackup) as backups";
-
-/// Exclusive backups (14 only) run without a walsender.
-const EXCLUSIVE_BACKUP: &str = "select pg_is_in_backup()";
+           (select nullif(datconnlimit, -1)::bigint from pg_database where datname = current_database()) as database_limit";
 
 const ROLE: &str = "
     select r.rolreplication, r.rolcreaterole, r.rolbypassrls,
@@ -132,16 +110,10 @@ const SCHEMAS: &str = "
 pub(super) async fn observe(session: &Session, visit: &Visit<'_>) -> Result<Observed, PgError> {
     let catalog = cleave_pg::catalog::read_catalog(session).await?;
     let (owners, schemas) = wanted(&catalog, visit);
-    let what = "reading settings, use and rights";
-    let rows = session.query(SETTINGS, &[]).await.during(what)?;
-    let settings = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    let settings = Settings(settings.collect::<Result<_, tokio_postgres::Error>>().during(what)?);
+    let instance = cleave_pg::instance::read_instance(session).await?;
+    let what = "reading use and rights";
     let row = session.query_one(USAGE, &[]).await.during(what)?;
-    let mut usage = usage(&row).during(what)?;
-    if catalog.facts.major() == 14 {
-        let row = session.query_one(EXCLUSIVE_BACKUP, &[]).await.during(what)?;
-        usage.backups += i64::from(row.try_get::<_, bool>(0).during(what)?);
-    }
+    let usage = usage(&row).during(what)?;
     let functions: [&[&str]; 2] =
         [&super::privileges::ORIGIN_FUNCTIONS, &super::privileges::BRIDGE_FUNCTIONS];
     let row = session.query_one(ROLE, &[&functions[0], &functions[1]]).await.during(what)?;
@@ -151,7 +123,8 @@ pub(super) async fn observe(session: &Session, visit: &Visit<'_>) -> Result<Obse
     let rows = session.query(SCHEMAS, &[&schemas]).await.during(what)?;
     let schema = |row: &Row| Ok((Ident::new(row.try_get::<_, String>(0)?), row.try_get(1)?));
     let may_create = rows.iter().map(schema).collect::<Result<_, tokio_postgres::Error>>().during(what)?;
-    Ok(Observed { catalog, settings, usage, role, members, may_create })
+    let base = readiness::Observed { catalog, instance };
+    Ok(Observed { base, usage, role, members, may_create })
 }
 
 /// The owners and schemas that the visit's services need.
@@ -183,7 +156,6 @@ fn usage(row: &Row) -> Result<Usage, tokio_postgres::Error> {
         database_sessions: row.try_get("database_sessions")?,
         role_sessions: (row.try_get("role_sessions")?, row.try_get("role_limit")?),
         database_limit: row.try_get("database_limit")?,
-        backups: row.try_get("backups")?,
     })
 }
 

@@ -8,7 +8,7 @@ use super::touched::{Touched, shortened};
 use cleave_model::{Ident, quote_ident};
 
 pub(super) fn check(observed: &Observed, visit: &Visit<'_>, sheet: &mut Sheet) {
-    let facts = &observed.catalog.facts;
+    let facts = &observed.base.catalog.facts;
     if facts.superuser {
         let seen = format!("role {} is a superuser", facts.role);
         let why = "it has every right, more than a move needs; `cleave doctor --script` prints what would do";
@@ -44,7 +44,7 @@ fn create_in_database(observed: &Observed, role: &str) -> Option<Noted> {
         return None;
     }
     let why = "Cleave makes schemas (its journal, the bridge, the new home) and publications";
-    let database = quote_ident(&observed.catalog.facts.database);
+    let database = quote_ident(&observed.base.catalog.facts.database);
     let fix = format!("grant create on database {database} to {role};");
     Some(Noted::error("C0809", "the role lacks CREATE on the database", why).fix(fix))
 }
@@ -80,7 +80,7 @@ fn origin_functions(observed: &Observed, role: &str) -> Option<Noted> {
 }
 
 fn source(observed: &Observed, part: &Part<'_>, role: &str, sheet: &mut Sheet) {
-    let touched = Touched::of(part.service, &observed.catalog);
+    let touched = Touched::of(part.service, &observed.base.catalog);
     for (owner, objects) in &touched.owners {
         let what = format!(
             "{} of service {}",
@@ -129,7 +129,7 @@ fn member(observed: &Observed, owner: &Ident, what: &str, role: &str) -> Option<
         return None;
     }
     let why = "only an owner can move, publish and fence a table and put another in its place";
-    let grant = if observed.catalog.facts.major() >= 16 { " with inherit true, set true" } else { "" };
+    let grant = if observed.base.catalog.facts.major() >= 16 { " with inherit true, set true" } else { "" };
     let fix = if superuser {
         "-- a superuser's rights cannot be lent without lending all: give these objects to a plain role, and that \
          role to Cleave's"
@@ -172,7 +172,7 @@ fn check_fdw(observed: &Observed, visit: &Visit<'_>, sheet: &mut Sheet) {
 
 fn fdw(observed: &Observed) -> Option<Noted> {
     let rights = &observed.role;
-    let role = quote_ident(&observed.catalog.facts.role);
+    let role = quote_ident(&observed.base.catalog.facts.role);
     let noted = |seen: &str, fix: String| {
         let why = "the old names lead to the new home through postgres_fdw";
         Some(Noted::error("C0814", seen, why).about("extension postgres_fdw").fix(fix))
@@ -186,7 +186,7 @@ fn fdw(observed: &Observed) -> Option<Noted> {
     if !rights.fdw_installed {
         // A superuser makes it on the way.
         let fix = format!("create extension postgres_fdw; -- as a superuser\n{grant}");
-        return if observed.catalog.facts.superuser {
+        return if observed.base.catalog.facts.superuser {
             None
         } else {
             noted("postgres_fdw is not created in this database", fix)

@@ -1,6 +1,7 @@
 //! The findings about one database, as they are collected.
 
 use cleave_api::{DoctorReport, Finding, Problem, Severity};
+use cleave_assess::readiness;
 use cleave_model::DatabaseName;
 use std::error::Error;
 
@@ -35,9 +36,36 @@ impl Sheet {
         self.check([Noted::error(error.code(), seen, "what cannot be read cannot be checked")]);
     }
 
+    /// Notes what the rules of readiness have said.
+    pub(super) fn judged(&mut self, judgement: readiness::Judgement) {
+        self.checks += judgement.checks as u64;
+        let database = &self.database;
+        self.findings.extend(judgement.findings.into_iter().map(|finding| shown(finding, database)));
+    }
+
     pub(super) fn hand_in(self, report: &mut DoctorReport) {
         report.checks += self.checks;
         report.findings.extend(self.findings);
+    }
+}
+
+/// A finding of the rules as reports show it.
+pub(crate) fn shown(finding: readiness::Finding, database: &str) -> Finding {
+    let only = finding.objects.len() == 1 && finding.objects_more == 0;
+    Finding {
+        code: finding.code.to_owned(),
+        severity: match finding.severity {
+            readiness::Severity::Note => Severity::Note,
+            readiness::Severity::Warning => Severity::Warning,
+            readiness::Severity::Blocker => Severity::Error,
+        },
+        database: database.to_owned(),
+        object: only.then(|| finding.objects[0].clone()),
+        objects: finding.objects,
+        objects_more: finding.objects_more as u64,
+        seen: finding.seen,
+        why: finding.why.to_owned(),
+        fix_sql: finding.fix,
     }
 }
 
@@ -71,6 +99,8 @@ impl Noted {
             severity,
             database: String::new(),
             object: None,
+            objects: Vec::new(),
+            objects_more: 0,
             seen: seen.into(),
             why: why.into(),
             fix_sql: None,
@@ -80,6 +110,7 @@ impl Noted {
     /// Names the table, role or setting.
     pub(super) fn about(mut self, object: impl ToString) -> Self {
         self.0.object = Some(object.to_string());
+        self.0.objects = vec![object.to_string()];
         self
     }
 

@@ -7,7 +7,8 @@ use cleave_config::Service;
 use cleave_model::catalog::Catalog;
 use cleave_plan::{Finding, Scope, Weight, table_findings};
 
-pub(super) fn check(catalog: &Catalog, service: &Service, sheet: &mut Sheet) {
+/// `target` is the new home's catalog, where it could be read.
+pub(super) fn check(catalog: &Catalog, target: Option<&Catalog>, service: &Service, sheet: &mut Sheet) {
     let claimed = claimed(service, catalog);
     sheet.check(service.tables.iter().filter_map(|pattern| {
         let found = claimed.iter().any(|name| pattern.value.matches(name));
@@ -16,7 +17,7 @@ pub(super) fn check(catalog: &Catalog, service: &Service, sheet: &mut Sheet) {
         (!found).then(|| Noted::error("C0817", seen, why).about(&pattern.value))
     }));
     let (scope, _) = Scope::new(catalog, &claimed);
-    sheet.check(table_findings(&scope, service).into_iter().map(noted));
+    sheet.check(table_findings(&scope, service, target).into_iter().map(noted));
 }
 
 fn noted(finding: Finding) -> Noted {

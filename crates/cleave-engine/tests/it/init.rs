@@ -32,7 +32,7 @@ async fn checked(database: &TestDatabase) -> (String, Vec<QualifiedName>) {
     let claimed = claimed[&service.name].clone();
     let (scope, _) = Scope::new(&catalog, &claimed);
     let refused: Vec<_> =
-        table_findings(&scope, service).into_iter().filter(|f| f.weight == Weight::Refusal).collect();
+        table_findings(&scope, service, None).into_iter().filter(|f| f.weight == Weight::Refusal).collect();
     assert!(refused.is_empty(), "{refused:#?}\n{text}");
     let roots = catalog.tables.iter().filter(|table| table.partition_of.is_none()).count();
     assert_eq!(text.matches(" rows\n").count(), roots, "every table has its line\n{text}");

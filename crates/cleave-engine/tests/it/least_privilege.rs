@@ -116,7 +116,9 @@ impl House {
     /// Nothing is missing, and nothing is too much: none of the roles is a superuser.
     async fn nothing_is_missing(&self) {
         let report = doctor(&self.cinema.topology(), None, &Events::silent()).await.unwrap();
-        let missing: Vec<_> = report.findings.iter().filter(|f| f.severity > Severity::Note).collect();
+        // Servers of tests run with fsync off, which is a finding of its own.
+        let loud = report.findings.iter().filter(|f| f.severity > Severity::Note && f.code != "C0880");
+        let missing: Vec<_> = loud.collect();
         assert!(missing.is_empty(), "{missing:#?}");
         for client in [self.cinema.on_m().await, self.cinema.on_n().await] {
             let sql = format!(

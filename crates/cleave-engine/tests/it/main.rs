@@ -15,6 +15,7 @@ mod least_privilege;
 mod pagila;
 mod places;
 mod privileges;
+mod readiness;
 mod repair;
 mod review_wedges;
 mod rounds;

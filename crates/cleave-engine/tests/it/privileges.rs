@@ -321,7 +321,9 @@ async fn clean_up(journey: &Journey) {
 async fn check_whole_journey(version: Version) {
     let mut journey = Journey::begin(version).await;
     let report = doctor(&journey.places.topology(), None, &Events::silent()).await.unwrap();
-    let missing: Vec<_> = report.findings.iter().filter(|f| f.severity > Severity::Note).collect();
+    // Servers of tests run with fsync off, which is a finding of its own.
+    let loud = report.findings.iter().filter(|f| f.severity > Severity::Note && f.code != "C0880");
+    let missing: Vec<_> = loud.collect();
     assert!(missing.is_empty(), "{missing:#?}");
     prepare_source(&mut journey).await;
     fill_target(&journey).await;
