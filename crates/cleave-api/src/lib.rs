@@ -9,6 +9,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+mod boundary;
 mod change;
 mod config;
 mod cutover;
@@ -21,9 +22,11 @@ mod history;
 mod plan;
 mod problem;
 mod proof;
+mod readiness;
 mod status;
 mod verify;
 
+pub use boundary::{BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport};
 pub use change::ChangeReport;
 pub use config::{ConfigReport, ConfiguredService, Explanation};
 pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
@@ -41,6 +44,7 @@ pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
 pub use proof::{
     Proof, ProofCheck, ProofCopy, ProofDatabase, ProofHome, ProofJournal, ProofSwitch, ProofVerification,
 };
+pub use readiness::{ReadinessReport, SizeFacts};
 pub use status::{
     CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,

@@ -104,6 +104,8 @@ pub enum CrossingKind {
     Sequence,
     /// A statement seen in the workload.
     Statement,
+    /// Transactions seen in the workload.
+    Transaction,
 }
 
 impl CrossingKind {
@@ -117,6 +119,7 @@ impl CrossingKind {
             Self::Trigger => "trigger",
             Self::Sequence => "sequence",
             Self::Statement => "statement",
+            Self::Transaction => "transaction",
         }
     }
 }

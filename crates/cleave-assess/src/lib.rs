@@ -5,5 +5,6 @@
 //! The same input gives the same answer, whatever the day.
 
 pub mod workload;
+pub mod boundary;
 pub mod readiness;
 pub mod text;

@@ -3,6 +3,7 @@
 //! Entry points: [`plan()`], [`apply`], [`execute`] (every other verb), [`run`], [`status()`], [`history`]. State is in
 //! the databases: a process that is killed leaves nothing that the next one does not find.
 
+mod assess;
 mod comparison;
 mod context;
 mod doctor;
@@ -32,9 +33,10 @@ mod verdict;
 mod wishes;
 mod workload;
 
+pub use assess::{assess, boundary};
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
-pub use doctor::{MoveSide, doctor, privilege_script, privilege_scripts};
+pub use doctor::{MoveSide, doctor, doctor_at, privilege_script, privilege_scripts};
 pub use engine::{Answer, Engine, Verb, apply, execute, run};
 pub use error::EngineError;
 pub use events::{Events, StepClock};

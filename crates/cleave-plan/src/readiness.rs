@@ -9,10 +9,10 @@ use crate::{Finding, Scope};
 use cleave_assess::text::Body;
 use cleave_config::{Bridge, IdentityChoice, Service};
 use cleave_model::catalog::{
-    Catalog, Function, FunctionKind, Persistence, ReplicaIdentity, Table, TableKind, Trigger, TriggerFiring,
+    Catalog, Persistence, ReplicaIdentity, Table, TableKind, Trigger, TriggerFiring,
 };
 use cleave_model::labels::{FENCE_TRIGGER, TRIGGER_PREFIX};
-use cleave_model::{Ident, Oid, quote_ident};
+use cleave_model::{Ident, quote_ident};
 
 /// Everything that can be said from the two catalogs and the config.
 pub(crate) fn check(scope: &Scope<'_>, target: &Catalog, service: &Service) -> Vec<Finding> {
@@ -374,26 +374,6 @@ fn extensions(scope: &Scope<'_>, target: &Catalog) -> Vec<Finding> {
             let fix = format!("create extension {} schema {};", name.quoted(), quote_ident(schema));
             let message = format!("moved tables use it and it is missing in {}", target.facts.database);
             Finding::refusal("C0219", format!("extension {name}"), message).fix(fix)
-        })
-        .collect()
-}
-
-/// Functions that stay and whose text names a moved table, and whether it writes to one. A function that only moved
-/// tables' triggers call is carried with them.
-pub(crate) fn functions_that_name(scope: &Scope<'_>) -> Vec<(String, bool)> {
-    let calls = |table: &Table, function: Oid| table.triggers.iter().any(|t| t.function == function);
-    let is_carried = |function: &Function| {
-        scope.tables.iter().any(|table| calls(table, function.oid))
-            && !scope.staying().any(|table| calls(table, function.oid))
-    };
-    let plain = scope.catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate);
-    plain
-        .filter(|function| !is_carried(function))
-        .filter_map(|function| {
-            let body = Body::new(function.body.as_deref()?);
-            let names = scope.tables.iter().any(|table| body.mentions(&table.name));
-            let writes = scope.tables.iter().any(|table| body.writes_to(&table.name));
-            names.then(|| (format!("{}({})", function.name, function.identity_arguments), writes))
         })
         .collect()
 }

@@ -19,6 +19,8 @@ mod sides;
 mod tables;
 mod touched;
 
+pub(crate) use sheet::shown;
+
 pub use privileges::{MoveSide, privilege_script, privilege_scripts};
 
 use crate::{EngineError, Events, Topology};
@@ -44,7 +46,21 @@ pub async fn doctor(
     services: Option<&[ServiceName]>,
     events: &Events,
 ) -> Result<DoctorReport, EngineError> {
-    let visits = sides::visits(topology.config(), services)?;
+    doctor_at(topology, services, None, events).await
+}
+
+/// The same at these databases only.
+///
+/// # Errors
+/// `C0420` for a service that is not in the file.
+pub async fn doctor_at(
+    topology: &Topology,
+    services: Option<&[ServiceName]>,
+    databases: Option<&[DatabaseName]>,
+    events: &Events,
+) -> Result<DoctorReport, EngineError> {
+    let mut visits = sides::visits(topology.config(), services)?;
+    visits.retain(|visit| databases.is_none_or(|databases| databases.contains(&visit.database)));
     let mut report = DoctorReport::default();
     let mut seen = BTreeMap::new();
     for visit in &visits {

@@ -7,6 +7,7 @@
 )]
 
 mod binary_types;
+mod boundary;
 mod cinema;
 mod doctor;
 mod init;
