@@ -29,9 +29,16 @@ pub fn reference_page() -> String {
 
 fn write_verb(verb: &Command, page: &mut String) {
     if verb.has_subcommands() {
+        if !verb.is_subcommand_required_set() {
+            write_manual(verb, page);
+        }
         let parts = verb.get_subcommands().filter(|part| part.get_name() != "help");
         return parts.for_each(|part| write_verb(part, page));
     }
+    write_manual(verb, page);
+}
+
+fn write_manual(verb: &Command, page: &mut String) {
     let usage = verb.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").trim();
     let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());

@@ -5,19 +5,19 @@ use crate::failure::Failure;
 use crate::work::Work;
 use cleave_api::{ExitCode, NextStep, Output, Risk, Severity};
 use cleave_config::ServiceName;
-use cleave_model::Ident;
+use cleave_model::{DatabaseName, Ident};
 
 /// Check servers, rights and tables, and show how to mend what is not ready
 ///
-/// Looks at settings, free slots, senders, origins and connections, rights on both sides, keys and replica identity of
-/// the chosen tables, long and prepared transactions, versions and standbys, and tries a real replication connection.
-/// Each finding says what was seen, why it matters, and the SQL or setting that fixes it. Changes nothing. Exits with 4
-/// if a move could not be begun.
+/// Looks at settings, free slots, senders, origins and connections, rights on both sides, the chosen tables and what
+/// hangs on them, transactions, versions and standbys, what differs between the two sides, and tries a real replication
+/// connection. Each finding says what was seen, why it matters, and the SQL or setting that fixes it; `docs/reference`
+/// lists them all. Changes nothing. Exits with 4 if a move could not be begun.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// Look at these services only
-    #[arg(value_name = "SERVICE")]
-    pub services: Vec<String>,
+    /// Look at these services only, or at these databases of cleave.toml; a name that is both is the service
+    #[arg(value_name = "SERVICE|DATABASE")]
+    pub names: Vec<String>,
 
     /// Print instead the SQL that a superuser runs once, so that the roles of the URLs have the rights they need
     #[arg(long)]
@@ -31,12 +31,13 @@ pub struct DoctorArgs {
 /// Runs the verb.
 pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let services = work.services(&arguments.services)?;
-    let chosen = (!arguments.services.is_empty()).then_some(services.as_slice());
+    let (services, databases) = sorted(&work, &arguments.names)?;
+    let chosen = (!services.is_empty()).then_some(services.as_slice());
     if arguments.script {
         return script(&work, chosen, arguments.role.as_deref(), context).await;
     }
-    let report = cleave_engine::doctor(&work.topology, chosen, &work.events).await?;
+    let at = (!databases.is_empty()).then_some(databases.as_slice());
+    let report = cleave_engine::doctor_at(&work.topology, chosen, at, &work.events).await?;
     let errors: Vec<&str> = report
         .findings
         .iter()
@@ -52,6 +53,20 @@ pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<ExitCode, F
     };
     context.output.report(Output::new(report).with_next([next]), None)?;
     Ok(exit)
+}
+
+/// Services and databases among the names.
+fn sorted(work: &Work, names: &[String]) -> Result<(Vec<ServiceName>, Vec<DatabaseName>), Failure> {
+    let (mut services, mut databases) = (Vec::new(), Vec::new());
+    let config = &work.loaded.config;
+    for name in names {
+        let database = config.databases.iter().find(|database| database.name.as_str() == name);
+        match database.filter(|_| config.service(name).is_none()) {
+            Some(database) => databases.push(database.name.clone()),
+            None => services.push(work.service(Some(name))?.name.clone()),
+        }
+    }
+    Ok((services, databases))
 }
 
 async fn script(

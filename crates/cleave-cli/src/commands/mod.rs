@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, whose doc comment is its manual, and a thin `run`.
 
 pub mod apply;
+pub mod assess;
 pub mod cancel;
 pub mod complete;
 pub mod config;
@@ -31,6 +32,8 @@ pub enum Command {
     Init(init::InitArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Doctor(doctor::DoctorArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Assess(assess::AssessArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Plan(plan::PlanArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
@@ -69,6 +72,7 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         Command::Demo(arguments) => Box::pin(demo::run(arguments, context)).await,
         Command::Init(arguments) => Box::pin(init::run(arguments, context)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(arguments, context)).await,
+        Command::Assess(arguments) => Box::pin(assess::run(arguments, context)).await,
         Command::Plan(arguments) => Box::pin(plan::run(arguments, context)).await,
         Command::Apply(arguments) => Box::pin(apply::run(arguments, context)).await,
         Command::Run(arguments) => Box::pin(run::run(arguments, context)).await,

@@ -10,7 +10,9 @@ impl Human for DoctorReport {
         let mut text = String::new();
         for finding in &self.findings {
             let (style, word) = severity(finding.severity);
-            let object = finding.object.as_ref().map(|object| format!(" {object}")).unwrap_or_default();
+            // What is seen often names it already.
+            let object = finding.object.as_ref().filter(|object| !finding.seen.contains(object.as_str()));
+            let object = object.map(|object| format!(" {object}")).unwrap_or_default();
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,

@@ -3,6 +3,7 @@
 //! Text carries ANSI styles; the streams take them out where colour is not wanted. Nothing is said by colour alone.
 //! One file per report; this one has what they share: problems, and the lines that close every output.
 
+mod boundary;
 mod change;
 mod config;
 mod cutover;
@@ -13,6 +14,7 @@ mod history;
 mod narrator;
 mod plan;
 mod proof;
+mod readiness;
 mod status;
 mod style;
 mod table;

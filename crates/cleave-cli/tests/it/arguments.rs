@@ -41,6 +41,9 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     assert!(parses::<init::InitArgs>(&["env:MONOLITH_URL", "--force"]));
     assert!(!parses::<init::InitArgs>(&[]));
     assert!(parses::<doctor::DoctorArgs>(&["films", "stores"]));
+    assert!(parses::<assess::AssessArgs>(&["--database", "monolith"]));
+    assert!(parses::<assess::AssessArgs>(&["boundary", "films"]) && parses::<assess::AssessArgs>(&[]));
+    assert!(!parses::<assess::AssessArgs>(&["--database", "monolith", "boundary"]));
     assert!(parses::<plan::PlanArgs>(&["films", "-o", "films.plan", "--detailed-exit-code"]));
     assert!(!parses::<plan::PlanArgs>(&["--sql", "--full"]));
     assert!(parses::<apply::ApplyArgs>(&["films.plan", "--until", "following", "--dry-run"]));

@@ -200,6 +200,93 @@ fn a_finding_says_what_why_and_the_fix() {
 }
 
 #[test]
+fn an_assessment_shows_size_and_findings_by_weight() {
+    let finding = |code: &str, severity, seen: &str| Finding {
+        code: code.into(),
+        severity,
+        database: "shop".into(),
+        object: None,
+        objects: vec!["public.visit".into()],
+        objects_more: 1,
+        seen: seen.into(),
+        why: "updates and deletes could not be followed".into(),
+        fix_sql: Some("alter table public.visit replica identity full;".into()),
+    };
+    let size = SizeFacts {
+        tables: 412,
+        partitions: 1,
+        foreign_keys: 380,
+        views: 12,
+        functions: 41,
+        triggers: 7,
+        sequences: 300,
+        rows_estimated: 93_000_000,
+        bytes: 212_000_000_000,
+        log_bytes_per_second: Some(1_200_000),
+    };
+    let report = ReadinessReport {
+        database: "shop".into(),
+        server: "PostgreSQL 16.4".into(),
+        size,
+        blockers: 1,
+        warnings: 0,
+        notes: 1,
+        checks: 70,
+        findings: vec![
+            finding(
+                "C0834",
+                Severity::Error,
+                "2 tables have no key that identifies a row: public.visit, public.log",
+            ),
+            finding("C0825", Severity::Note, "idle_in_transaction_session_timeout is 0 (off)"),
+        ],
+    };
+    insta::assert_snapshot!(check(&report));
+}
+
+#[test]
+fn a_boundary_shows_what_crosses_by_kind_with_who_has_a_part_in_it() {
+    let party = |service: Option<&str>, object: &str| BoundaryParty {
+        service: service.map(str::to_owned),
+        objects: vec![object.to_owned()],
+    };
+    let crossing = |kind, object: &str, parties: Vec<BoundaryParty>| BoundaryCrossing {
+        kind,
+        database: "monolith".into(),
+        object: object.into(),
+        parties,
+        evidence: "declared, on delete cascade".into(),
+        remedy: "keep the number without the key".into(),
+        outcomes: vec![BoundaryOutcome {
+            service: "films".into(),
+            fate: "becomes a watched reference".into(),
+        }],
+        count: 0,
+    };
+    let key = "public.inventory (film_id) → public.film [inventory_film_id_fkey]";
+    let report = BoundaryReport {
+        services: vec!["films".into(), "stores".into()],
+        crossings: vec![
+            crossing(
+                CrossingKind::ForeignKey,
+                key,
+                vec![party(Some("films"), "public.film"), party(Some("stores"), "public.inventory")],
+            ),
+            crossing(
+                CrossingKind::Transaction,
+                "writes public.film",
+                vec![party(Some("films"), "public.film"), party(None, "public.log")],
+            ),
+        ],
+        statements: 63,
+        statements_unread: 2,
+        transactions: 1,
+    };
+    insta::assert_snapshot!(check(&report));
+    insta::assert_snapshot!("a_boundary_that_nothing_crosses", check(&BoundaryReport::default()));
+}
+
+#[test]
 fn a_proof_is_a_short_table() {
     let report = DemoReport {
         acknowledged: 40_000,

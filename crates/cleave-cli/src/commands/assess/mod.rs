@@ -1,0 +1,40 @@
+//! `cleave assess`: what the database says about being taken apart.
+
+mod boundary;
+mod overview;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use cleave_api::ExitCode;
+
+/// Say whether a database is ready to be taken apart, and how large it is
+///
+/// Looks at the whole database as the source of moves, and at its server: what blocks a move, what wants a look first, what
+/// is worth knowing, each with the objects that have it; how many tables, keys, functions and rows there are. `-v` shows
+/// why each finding matters and what fixes it. Needs no cleave.toml if a URL is given. Changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AssessArgs {
+    /// A closer look
+    #[command(subcommand)]
+    pub part: Option<AssessPart>,
+
+    /// The database to look at: a name in cleave.toml, or a URL, with which no configuration file is needed
+    #[arg(long, value_name = "NAME|URL")]
+    pub database: Option<String>,
+}
+
+/// Parts of an assessment.
+#[derive(Debug, clap::Subcommand)]
+pub enum AssessPart {
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Boundary(boundary::BoundaryArgs),
+}
+
+/// Runs the verb.
+pub async fn run(arguments: AssessArgs, context: &Context) -> Result<ExitCode, Failure> {
+    match arguments.part {
+        Some(AssessPart::Boundary(arguments)) => boundary::run(arguments, context).await,
+        None => overview::run(arguments.database.as_deref(), context).await,
+    }
+}
