@@ -83,8 +83,13 @@ pub(crate) const BRIDGES: &[Choice] = &[
         "none",
         "reads come from the copy, writes fail with an error that names the new home; needs `copies`",
     ),
-    not_yet("view", "schema moves: `search_path` and an updatable view under the old name"),
-    not_yet("path", "schema moves: `search_path` alone"),
+    now("view", "home in the same database: `search_path`, and an updatable view under the old name"),
+    now("path", "home in the same database: `search_path` alone"),
+];
+
+pub(crate) const GUARDS: &[Choice] = &[
+    now("auto", "made where Cleave connects as a superuser, which event triggers need; removed by `complete`"),
+    now("off", "never made"),
 ];
 
 pub(crate) const ON_DDL: &[Choice] = &[
@@ -182,7 +187,8 @@ const SERVICE_KEYS: &[Key] = &[
         "owner",
         Kind::Role,
         Optional,
-        "Role that owns the schema at the home. Default: the role Cleave connects as.",
+        "Role that owns the schema at the home and its tables. Default: the role Cleave connects as; with a home in the \
+         same database tables keep their owners then.",
     ),
     key(
         "copies",
@@ -195,7 +201,21 @@ const SERVICE_KEYS: &[Key] = &[
         "bridge",
         Kind::Choice(BRIDGES),
         Default("\"forward\""),
-        "What the old names lead to after the switch.",
+        "What the old names lead to after the switch. Default where the home is in the same database: `view`.",
+    ),
+    key(
+        "reader",
+        Kind::Role,
+        Optional,
+        "Home in the same database: a role that may read the service's tables, those of later too. Made where it does \
+         not exist.",
+    ),
+    key(
+        "guard",
+        Kind::Choice(GUARDS),
+        Default("\"auto\""),
+        "Home in the same database: an event trigger that answers `ALTER TABLE` and the like under an old name with the \
+         new name.",
     ),
     key(
         "on_ddl",

@@ -31,5 +31,7 @@ pub use reference::reference_page;
 pub use render::render;
 pub use schema::schema;
 pub use source::{Excerpt, Source, Span, Spanned};
-pub use topology::{Bridge, Config, Database, Home, Hooks, IdentityChoice, Limits, OnDdl, Pooler, Service};
+pub use topology::{
+    Bridge, Config, Database, Home, Hooks, IdentityChoice, Layer, Limits, OnDdl, Pooler, SchemaMove, Service,
+};
 pub use url::UrlSource;

@@ -34,7 +34,7 @@ pub struct Database {
     pub span: crate::Span,
 }
 
-/// An entry of `[services]`: a live move's wish.
+/// An entry of `[services]`: a move's wish.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The service.
@@ -49,8 +49,10 @@ pub struct Service {
     pub owner: Option<Spanned<Ident>>,
     /// Schema in `from` for a read-only copy; none: no copy is kept.
     pub copy: Option<Spanned<Home>>,
-    /// What the old names lead to after the switch.
+    /// What the old names lead to after the switch of a live move.
     pub bridge: Spanned<Bridge>,
+    /// Set when the home is a schema of the same database: nothing is copied then.
+    pub schema_move: Option<SchemaMove>,
     /// What a change of structure between prepare and complete does.
     pub on_ddl: OnDdl,
     /// What Cleave may set as replica identity, by table.
@@ -110,6 +112,42 @@ impl Bridge {
 }
 
 impl fmt::Display for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The wishes that only a move inside one database has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaMove {
+    /// What keeps the old names alive.
+    pub layer: Layer,
+    /// A role that may read the service's tables; made where it does not exist.
+    pub reader: Option<Spanned<Ident>>,
+    /// True if statements that change the structure under an old name are answered by an event trigger.
+    pub guard: bool,
+}
+
+/// What keeps the old names of a schema move alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// `search_path`, and an updatable view under each old name.
+    View,
+    /// `search_path` alone.
+    Path,
+}
+
+impl Layer {
+    /// As it stands in the file, under `bridge`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Path => "path",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -5,6 +5,7 @@
 //!   made, and what of it cannot be written.
 //! - [`create`]: those objects at the new home, in stages.
 //! - [`publication`], [`fence`], [`fill`]: what follow and cutover stand on.
+//! - [`service_schema`], [`schema_move`]: a service's schema and roles, and the move of its tables into it.
 //! - [`bridge`], [`references`], [`switch`]: what old names and old keys lead to after the switch, and the switch.
 //!
 //! Every identifier is quoted. Names that Cleave itself gives come from [`cleave_model::labels`].
@@ -18,6 +19,8 @@ pub mod fence;
 pub mod fill;
 pub mod publication;
 pub mod references;
+pub mod schema_move;
+pub mod service_schema;
 pub mod switch;
 
 pub use carry::{Carried, Unsupported, carry};

@@ -111,6 +111,12 @@ pub fn retired_schema(service: &ServiceName) -> Ident {
     Ident::new(format!("cleave_old_{service}"))
 }
 
+/// Function (in schema `cleave`) that answers changes of structure under a schema move's old names. Its event triggers
+/// bear its name with `_start` and `_end`.
+pub fn guard(service: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_guard_{service}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

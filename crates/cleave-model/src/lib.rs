@@ -12,6 +12,7 @@ mod units;
 pub mod catalog;
 pub mod instance;
 pub mod labels;
+pub mod surroundings;
 pub mod workload;
 
 pub use ident::{Ident, QualifiedName};

@@ -16,6 +16,7 @@ mod error;
 mod facts;
 mod fingerprint;
 mod session;
+mod surroundings;
 mod transport;
 
 pub mod catalog;
@@ -37,3 +38,4 @@ pub use replication::connect_replication;
 pub use session::{
     Canceller, Notice, Notification, PoolMode, PooledDatabase, PoolerConsole, Session, connect,
 };
+pub use surroundings::surroundings;

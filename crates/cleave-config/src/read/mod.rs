@@ -6,6 +6,7 @@
 mod databases;
 mod findings;
 mod pooler;
+mod schema_move;
 mod sections;
 mod services;
 mod settings;

@@ -3,6 +3,7 @@
 use super::databases::NAME_HINT;
 use super::findings::Findings;
 use super::pooler;
+use super::schema_move;
 use super::sections::{self, Entry};
 use super::value;
 use crate::keys::{BRIDGES, ON_DDL};
@@ -39,18 +40,20 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
     });
     let from = from(entry, databases, findings);
     let tables = get("tables").map(|item| patterns(item, findings)).unwrap_or_default();
-    let owner = get("owner").and_then(|item| role(item, findings));
+    let owner = get("owner").and_then(|item| role(item, "owner", findings));
     let copies = get("copies").map(|item| copies(item, databases, findings)).unwrap_or_default();
-    let bridge = match get("bridge") {
-        Some(item) => value::choice(item, "bridge", BRIDGES, findings).and_then(bridge),
+    let chosen = get("bridge").and_then(|item| value::choice(item, "bridge", BRIDGES, findings));
+    let same_database = home.as_ref().zip(from.as_ref()).is_some_and(|(home, from)| home.value.database == *from);
+    let bridge = match chosen.clone().filter(|_| !same_database) {
+        Some(chosen) => bridge(chosen, findings),
         None => Some(Spanned { value: Bridge::Forward, span: entry.span.clone() }),
     };
+    let schema_move = schema_move::read(entry, chosen.as_ref(), same_database, findings);
     if let Some(item) = get("on_ddl") {
         value::choice(item, "on_ddl", ON_DDL, findings);
     }
     let identity = get("identity").map(|item| identity(item, findings)).unwrap_or_default();
     let pooler = get("pgbouncer").and_then(|item| pooler::read(item, findings));
-    check_live_move(home.as_ref(), from.as_ref(), findings);
     let copy = one_copy(copies, home.as_ref(), from.as_ref(), findings);
     check_bridge(bridge.as_ref(), get("copies").is_some(), findings);
     Some(Service {
@@ -61,6 +64,7 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         owner,
         copy,
         bridge: bridge?,
+        schema_move,
         on_ddl: OnDdl::Stop,
         identity,
         pooler,
@@ -111,11 +115,11 @@ fn pattern(text: &Spanned<String>, findings: &mut Findings<'_>) -> Option<TableP
     }
 }
 
-fn role(item: &Item, findings: &mut Findings<'_>) -> Option<Spanned<Ident>> {
-    let text = value::text(item, "owner", findings)?;
+pub(super) fn role(item: &Item, key: &str, findings: &mut Findings<'_>) -> Option<Spanned<Ident>> {
+    let text = value::text(item, key, findings)?;
     if text.value.is_empty() || text.value.len() > 63 || text.value.starts_with("pg_") {
         findings
-            .report(ErrorCode::InvalidValue, &text.span, "`owner` is not the name of a role")
+            .report(ErrorCode::InvalidValue, &text.span, format!("`{key}` is not the name of a role"))
             .label("1 to 63 bytes, and not beginning with pg_");
         return None;
     }
@@ -132,9 +136,18 @@ fn copies(item: &Item, databases: &[Database], findings: &mut Findings<'_>) -> V
     found
 }
 
-fn bridge(choice: Spanned<&'static str>) -> Option<Spanned<Bridge>> {
+fn bridge(choice: Spanned<&'static str>, findings: &mut Findings<'_>) -> Option<Spanned<Bridge>> {
     let bridges = [Bridge::Forward, Bridge::Local, Bridge::None];
-    let value = bridges.into_iter().find(|bridge| bridge.as_str() == choice.value)?;
+    let Some(value) = bridges.into_iter().find(|bridge| bridge.as_str() == choice.value) else {
+        findings
+            .report(
+                ErrorCode::Contradiction,
+                &choice.span,
+                format!("`bridge = \"{}\"` is for a home in the same database", choice.value),
+            )
+            .hint("write `forward`, `local` or `none` for a home in another database");
+        return None;
+    };
     Some(Spanned { value, span: choice.span })
 }
 
@@ -168,21 +181,6 @@ fn identity_choice(text: &str) -> Result<IdentityChoice, &'static str> {
         Some(index) if !index.is_empty() => Ok(IdentityChoice::Index(Ident::new(index))),
         None if text == "full" => Ok(IdentityChoice::Full),
         _ => Err("expected `full` or `index:NAME`"),
-    }
-}
-
-/// This version moves between databases only.
-fn check_live_move(home: Option<&Spanned<Home>>, from: Option<&DatabaseName>, findings: &mut Findings<'_>) {
-    let (Some(home), Some(from)) = (home, from) else { return };
-    if home.value.database == *from {
-        findings
-            .report(
-                ErrorCode::NotAvailable,
-                &home.span,
-                "a move to another schema of the same database is not available in this version",
-            )
-            .label(format!("the tables come from `{from}` too"))
-            .hint("name another database in `home`, or the database that has the tables now in `from`");
     }
 }
 
