@@ -46,7 +46,7 @@ pub use proof::{
 };
 pub use readiness::{ReadinessReport, SizeFacts};
 pub use status::{
-    CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
+    CopyProgress, MoveKind, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,
 };
 pub use verify::{Difference, DifferenceKind, RepairSummary, TableVerdict, ValuePair, VerifyReport};

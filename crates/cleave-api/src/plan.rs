@@ -14,7 +14,8 @@ pub struct PlanReport {
     pub home: String,
     /// Where the old tables stay as a read-only copy, `database/schema`; null: they are dropped by `complete`.
     pub copy: Option<String>,
-    /// What the old names lead to after the switch: `forward`, `local` or `none`.
+    /// What the old names lead to after the switch: `forward`, `local` or `none`; `view` or `path`
+    /// inside one database.
     pub bridge: String,
     /// The role that owns the tables at the new home; null: the role that Cleave connects as.
     pub owner: Option<String>,
@@ -232,4 +233,7 @@ pub struct LockUse {
     pub mode: String,
     /// The step that takes it.
     pub step: String,
+    /// How long it is held; null where it is not known beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<String>,
 }

@@ -21,11 +21,13 @@ impl Report for StatusReport {
 pub struct ServiceStatus {
     /// The service.
     pub name: String,
+    /// What kind of move cleave.toml wants, or is under way.
+    pub kind: MoveKind,
     /// How far its move is.
     pub state: ServiceState,
     /// True if its streams were told to stand still.
     pub paused: bool,
-    /// The database that accepts its writes now.
+    /// The database that accepts its writes now; with the schema once a move inside the database has switched.
     pub home: String,
     /// The database and schema that cleave.toml wants: `products/films`.
     pub wanted: String,
@@ -41,7 +43,17 @@ pub struct ServiceStatus {
     pub problems: Vec<Problem>,
 }
 
-/// The life of a live move.
+/// What kind of move a service makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MoveKind {
+    /// Into another database: rows are copied and followed.
+    Live,
+    /// Into another schema of the same database: names change, rows stay.
+    Schema,
+}
+
+/// The life of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceState {

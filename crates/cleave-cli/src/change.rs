@@ -7,10 +7,10 @@ use crate::work::Work;
 use cleave_api::{ChangeReport, ExitCode, NextStep, Output, Risk, ServiceStatus};
 use cleave_engine::{EngineError, Verb};
 use cleave_model::ServiceName;
-use cleave_plan::MovePlan;
+use cleave_plan::Plan;
 
 /// What a verb would do, line by line; or why it would not.
-pub type Rehearse = fn(&ServiceStatus, &MovePlan) -> Result<Vec<String>, EngineError>;
+pub type Rehearse = fn(&ServiceStatus, &Plan) -> Result<Vec<String>, EngineError>;
 
 /// One of these verbs.
 pub struct Change {

@@ -1,14 +1,17 @@
 //! What to run next, by where a service stands. Every output ends with one of these.
 
-use cleave_api::{NextStep, Problem, Risk, ServiceState, ServiceStatus, StreamStatus, VerificationState};
+use cleave_api::{
+    MoveKind, NextStep, Problem, Risk, ServiceState, ServiceStatus, StreamStatus, VerificationState,
+};
 
 /// The next commands for a service and why, the most pressing first. `engine` tells whether somebody runs its streams.
 pub fn steps(service: &ServiceStatus, engine: bool) -> Vec<NextStep> {
-    let flows = match service.state {
-        ServiceState::Following | ServiceState::Switched => true,
-        ServiceState::Done => !service.streams.is_empty(),
-        _ => false,
-    };
+    let flows = service.kind == MoveKind::Live
+        && match service.state {
+            ServiceState::Following | ServiceState::Switched => true,
+            ServiceState::Done => !service.streams.is_empty(),
+            _ => false,
+        };
     let unattended = flows && !engine && !service.paused;
     unattended.then(|| run(service)).into_iter().chain([step(service)]).collect()
 }
@@ -21,6 +24,10 @@ fn step(service: &ServiceStatus) -> NextStep {
     match service.state {
         ServiceState::Stopped => stopped(service),
         ServiceState::Planned => NextStep::cleave(["plan", name], "shows what the move will do", Risk::Read),
+        ServiceState::Prepared if service.kind == MoveKind::Schema => {
+            let why = "changes the names in one transaction; applications notice nothing";
+            NextStep::cleave(["cutover", name], why, Risk::Reversible)
+        }
         ServiceState::Prepared | ServiceState::Copying => {
             NextStep::cleave(["apply", name], "goes on where it was", Risk::Reversible)
         }

@@ -1,19 +1,25 @@
 //! What `complete`, `cancel`, `pause` and `resume` would do, told from status and plan. Pure.
 
+mod schema_move;
+
 use cleave_api::{ServiceState, ServiceStatus, StreamDirection, StreamStatus};
 use cleave_engine::EngineError;
 use cleave_model::ServiceName;
-use cleave_plan::MovePlan;
+use cleave_plan::Plan;
 
 /// What [`crate::commands::complete`] would remove.
 ///
 /// # Errors
 /// C0421 unless the service has switched.
-pub fn complete(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, EngineError> {
+pub fn complete(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, EngineError> {
+    let plan = match plan {
+        Plan::Live(plan) => plan,
+        Plan::Schema(plan) => return schema_move::complete(status, plan),
+    };
     match status.state {
         ServiceState::Switched | ServiceState::Completing => {}
         ServiceState::Done => return Ok(vec!["nothing: the move is complete".to_owned()]),
-        _ => return Err(wrong_state(status, plan, "complete", Some("cutover"))),
+        _ => return Err(wrong_state(status, "complete", Some("cutover"))),
     }
     let mut lines = drops(status, StreamDirection::Forward);
     lines.push(format!("removes the fence of {} tables in {}", plan.tables.len(), plan.target));
@@ -34,14 +40,18 @@ pub fn complete(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, 
 ///
 /// # Errors
 /// C0421 once the service has switched, or if there is no move.
-pub fn cancel(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, EngineError> {
+pub fn cancel(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, EngineError> {
+    let plan = match plan {
+        Plan::Live(plan) => plan,
+        Plan::Schema(plan) => return schema_move::cancel(status, plan),
+    };
     match status.state {
-        ServiceState::Switched => return Err(wrong_state(status, plan, "cancel", Some("rollback"))),
+        ServiceState::Switched => return Err(wrong_state(status, "cancel", Some("rollback"))),
         ServiceState::Completing | ServiceState::Done => {
-            return Err(wrong_state(status, plan, "cancel", None));
+            return Err(wrong_state(status, "cancel", None));
         }
         ServiceState::Stopped if status.home != plan.source => {
-            return Err(wrong_state(status, plan, "cancel", Some("rollback")));
+            return Err(wrong_state(status, "cancel", Some("rollback")));
         }
         _ => {}
     }
@@ -61,8 +71,11 @@ pub fn cancel(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, En
 ///
 /// # Errors
 /// C0421 without an open move.
-pub fn pause(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, EngineError> {
-    open(status, plan, "pause")?;
+pub fn pause(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, EngineError> {
+    if let Plan::Schema(plan) = plan {
+        return schema_move::pause(status, plan);
+    }
+    open(status, "pause")?;
     let kept =
         |stream: &StreamStatus| format!("slot {} on {} keeps log meanwhile", stream.slot, stream.source);
     let stop = ["stops the streams after their current transactions".to_owned()];
@@ -73,8 +86,11 @@ pub fn pause(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, Eng
 ///
 /// # Errors
 /// C0421 without an open move.
-pub fn resume(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, EngineError> {
-    open(status, plan, "resume")?;
+pub fn resume(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, EngineError> {
+    if let Plan::Schema(plan) = plan {
+        return schema_move::resume(status, plan);
+    }
+    open(status, "resume")?;
     let forgotten = status.problems.iter().map(|problem| format!("forgets the problem {problem}"));
     let goes_on = |stream: &StreamStatus| {
         let behind = stream.lag_bytes.map(cleave_model::format_bytes);
@@ -84,9 +100,9 @@ pub fn resume(status: &ServiceStatus, plan: &MovePlan) -> Result<Vec<String>, En
     Ok(forgotten.chain(status.streams.iter().map(goes_on)).collect())
 }
 
-fn open(status: &ServiceStatus, plan: &MovePlan, verb: &'static str) -> Result<(), EngineError> {
+fn open(status: &ServiceStatus, verb: &'static str) -> Result<(), EngineError> {
     match status.state {
-        ServiceState::Planned | ServiceState::Done => Err(wrong_state(status, plan, verb, Some("apply"))),
+        ServiceState::Planned | ServiceState::Done => Err(wrong_state(status, verb, Some("apply"))),
         _ => Ok(()),
     }
 }
@@ -98,18 +114,13 @@ fn drops(status: &ServiceStatus, direction: StreamDirection) -> Vec<String> {
         .collect()
 }
 
-fn wrong_state(
-    status: &ServiceStatus,
-    plan: &MovePlan,
-    verb: &'static str,
-    next: Option<&'static str>,
-) -> EngineError {
+fn wrong_state(status: &ServiceStatus, verb: &'static str, next: Option<&'static str>) -> EngineError {
     match ServiceName::parse(&status.name) {
         Ok(service) => {
             EngineError::WrongState { service, state: status.state.as_str().to_owned(), verb, next }
         }
         Err(error) => EngineError::Stored {
-            what: format!("the name of service {}", plan.service),
+            what: format!("the name of service {}", status.name),
             reason: error.to_string(),
         },
     }

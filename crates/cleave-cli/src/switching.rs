@@ -41,7 +41,12 @@ pub async fn run(
     let undo = switched.then(|| match direction {
         SwitchDirection::Cutover => next::rollback(name.as_str()),
         SwitchDirection::Rollback => {
-            again(name, SwitchDirection::Cutover, "switches again, while a clean verification is fresh")
+            let why = if service.schema_move.is_some() {
+                "changes the names again"
+            } else {
+                "switches again, while a clean verification is fresh"
+            };
+            again(name, SwitchDirection::Cutover, why)
         }
     });
     context.output.report(Output::new(report).with_next(steps), undo)?;
@@ -75,6 +80,17 @@ fn again(service: &ServiceName, direction: SwitchDirection, why: &str) -> NextSt
 fn about(work: &Work, service: &Service, direction: SwitchDirection) -> String {
     let pause = work.loaded.config.limits.write_pause.as_millis();
     let pause = format_duration_ms(u64::try_from(pause).unwrap_or(u64::MAX));
+    if service.schema_move.is_some() {
+        let (now, then) = match direction {
+            SwitchDirection::Cutover => (service.from.to_string(), service.home.value.to_string()),
+            SwitchDirection::Rollback => (service.home.value.to_string(), service.from.to_string()),
+        };
+        return format!(
+            "Every gate holds. The tables of {} go from {now} to {then} in one transaction; statements on them wait for at \
+             most {pause}. If that is not enough, nothing has moved.",
+            service.name
+        );
+    }
     let (old, new) = (service.from.as_str(), service.home.value.database.as_str());
     let (now, then) = match direction {
         SwitchDirection::Cutover => (old, new),

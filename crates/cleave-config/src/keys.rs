@@ -88,7 +88,10 @@ pub(crate) const BRIDGES: &[Choice] = &[
 ];
 
 pub(crate) const GUARDS: &[Choice] = &[
-    now("auto", "made where Cleave connects as a superuser, which event triggers need; removed by `complete`"),
+    now(
+        "auto",
+        "made where Cleave connects as a superuser, which event triggers need; removed by `complete`",
+    ),
     now("off", "never made"),
 ];
 

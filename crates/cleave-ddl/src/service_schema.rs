@@ -66,8 +66,9 @@ fn defaults(wanted: &ServiceSchema<'_>, schema: &str) -> Vec<String> {
     }
     // The built-in default lets everybody execute; only a default without a schema can take that away.
     if wanted.owner.is_some_and(|owner| wanted.missing_roles.contains(owner)) {
-        statements
-            .push(format!("alter default privileges for role {maker} revoke execute on functions from public"));
+        statements.push(format!(
+            "alter default privileges for role {maker} revoke execute on functions from public"
+        ));
     }
     for default in wanted.default_privileges {
         let grantee = default.grant.grantee.as_ref().map_or_else(|| "public".to_owned(), Ident::quoted);
@@ -111,7 +112,8 @@ pub fn drop(wanted: &ServiceSchema<'_>) -> Vec<String> {
             owner.quoted()
         ));
     }
-    statements.extend(wanted.missing_roles.iter().map(|role| format!("drop role if exists {}", role.quoted())));
+    statements
+        .extend(wanted.missing_roles.iter().map(|role| format!("drop role if exists {}", role.quoted())));
     statements
 }
 

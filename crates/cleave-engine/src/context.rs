@@ -4,7 +4,7 @@ use crate::{EngineError, Events, Site, pooler::Pooler};
 use cleave_config::{Hooks, Limits};
 use cleave_journal::{Entry, EntryEvent, Lease, MoveRow};
 use cleave_model::{Direction, ServiceName, labels};
-use cleave_plan::MovePlan;
+use cleave_plan::{MovePlan, Plan};
 use cleave_stream::Cancelled;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -107,10 +107,27 @@ impl MoveContext {
     }
 }
 
-/// Reads the plan that a move's row holds.
-pub(crate) fn stored_plan(row: &MoveRow) -> Result<MovePlan, EngineError> {
-    serde_json::from_value(row.plan.clone()).map_err(|error| EngineError::Stored {
+/// Reads the plan that a move's row holds, of either kind.
+pub(crate) fn stored(row: &MoveRow) -> Result<Plan, EngineError> {
+    Plan::from_value(row.plan.clone()).map_err(|error| EngineError::Stored {
         what: format!("the plan of service {}", row.service),
         reason: error.to_string(),
     })
+}
+
+/// Reads the plan of a live move.
+pub(crate) fn stored_plan(row: &MoveRow) -> Result<MovePlan, EngineError> {
+    match stored(row)? {
+        Plan::Live(plan) => Ok(*plan),
+        Plan::Schema(_) => Err(other_kind(&row.service, "another schema")),
+    }
+}
+
+/// cleave.toml wants another kind of move than the one that is open.
+pub(crate) fn other_kind(service: &ServiceName, open: &str) -> EngineError {
+    EngineError::gate(
+        "C1119",
+        format!("service {service} has an open move into {open}, and cleave.toml wants another kind"),
+    )
+    .hint("complete or cancel it with the cleave.toml it began with, then go on")
 }

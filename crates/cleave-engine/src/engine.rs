@@ -10,7 +10,7 @@ use crate::{
 use cleave_api::{CutoverReport, ExitCode, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
 use cleave_model::{DatabaseName, ServiceName};
-use cleave_plan::MovePlan;
+use cleave_plan::Plan;
 use cleave_stream::Cancelled;
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ const ADOPTION: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verb {
     /// Prepare and fill.
-    Apply(Option<Box<MovePlan>>),
+    Apply(Option<Box<Plan>>),
     /// Compare both sides.
     Verify,
     /// The same, with wishes.
@@ -233,6 +233,9 @@ impl Engine {
     }
 
     async fn needs_streams(&self, service: &ServiceName, source: &DatabaseName) -> Result<bool, EngineError> {
+        if crate::planning::service(&self.topology, service.as_str())?.schema_move.is_some() {
+            return Ok(false);
+        }
         let session = self.topology.site(source)?.connect("engine").await?;
         if cleave_journal::installed_version(&*session).await?.is_none() {
             return Ok(false);
@@ -278,6 +281,9 @@ async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError
     if !matches!(verb, Verb::Pause) {
         Box::pin(runner.settle_switch()).await?;
     }
+    if runner.configured()?.schema_move.is_some() {
+        return Box::pin(crate::schema_move::run_verb(runner, verb)).await;
+    }
     match verb {
         Verb::Apply(plan) => {
             let state = Box::pin(runner.apply(plan.map(|plan| *plan))).await?;
@@ -307,7 +313,7 @@ async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, EngineError
     }
 }
 
-async fn state_of(runner: &Runner) -> Result<Answer, EngineError> {
+pub(crate) async fn state_of(runner: &Runner) -> Result<Answer, EngineError> {
     let state = runner.row().await?.map_or("not started", |row| row.state.as_str());
     Ok(Answer::State(state.to_owned()))
 }
@@ -339,7 +345,7 @@ pub async fn execute(
 pub async fn apply(
     topology: &Topology,
     service: &ServiceName,
-    plan: Option<Box<MovePlan>>,
+    plan: Option<Box<Plan>>,
     until: Until,
     (events, cancelled): (&Events, &Cancelled),
 ) -> Result<Answer, EngineError> {
@@ -348,6 +354,9 @@ pub async fn apply(
         Held::Here(engine) => engine,
         Held::Elsewhere(answer) => return Ok(answer),
     };
+    // A move inside one database has no streams to keep going.
+    let streams = crate::planning::service(topology, service.as_str())?.schema_move.is_none();
+    let until = if streams { until } else { Until::Following };
     let answer = match (Box::pin(engine.execute(service, verb)).await, until) {
         (Ok(answer), Until::Stopped) => {
             events

@@ -1,14 +1,16 @@
 //! Commands of cleave.toml around a switch: run by the shell in the file's folder, one after the other, each with a time
 //! limit, its end in the journal. What a command prints is shown and never stored.
 
-use crate::{EngineError, context::MoveContext};
-use cleave_journal::EntryEvent;
-use cleave_model::{DatabaseName, Epoch};
+use crate::{EngineError, Events, context::MoveContext};
+use cleave_config::Hooks;
+use cleave_journal::{EntryEvent, Lease};
+use cleave_model::{DatabaseName, Epoch, ServiceName};
 use cleave_pg::Session;
 use cleave_plan::cutover::Round;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use std::{
+    path::Path,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -55,6 +57,30 @@ pub(crate) struct Occasion<'a> {
     pub(crate) home_to: &'a DatabaseName,
 }
 
+/// Whose hooks are run, and where they are written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HookSite<'a> {
+    pub(crate) hooks: &'a Hooks,
+    pub(crate) folder: &'a Path,
+    pub(crate) service: &'a ServiceName,
+    pub(crate) incarnation: i64,
+    pub(crate) lease: &'a Lease,
+    pub(crate) events: &'a Events,
+}
+
+impl<'a> From<&'a MoveContext> for HookSite<'a> {
+    fn from(move_: &'a MoveContext) -> Self {
+        Self {
+            hooks: &move_.hooks,
+            folder: &move_.folder,
+            service: &move_.service,
+            incarnation: move_.incarnation,
+            lease: &move_.m_lease,
+            events: &move_.events,
+        }
+    }
+}
+
 impl<'a> Occasion<'a> {
     /// A round of this move, whose switch sets `epoch`.
     pub(crate) fn of(move_: &'a MoveContext, round: Round, epoch: Epoch) -> Self {
@@ -79,35 +105,36 @@ impl Drop for Group {
 /// # Errors
 /// The first command that fails, does not end within `limit`, or cannot be started; the later ones are not run.
 pub(crate) async fn run(
-    move_: &MoveContext,
+    site: HookSite<'_>,
     journal: &Session,
     moment: Moment,
     occasion: Occasion<'_>,
     limit: Duration,
 ) -> Result<(), EngineError> {
     let commands = match moment {
-        Moment::BeforeSwitch => &move_.hooks.before_switch,
-        Moment::InPause => &move_.hooks.in_pause,
-        Moment::AfterSwitch => &move_.hooks.after_switch,
+        Moment::BeforeSwitch => &site.hooks.before_switch,
+        Moment::InPause => &site.hooks.in_pause,
+        Moment::AfterSwitch => &site.hooks.after_switch,
     };
     let began = Instant::now();
     for command in commands {
-        move_.events.note(Some(&move_.service), format!("runs hook `{command}`"));
+        site.events.note(Some(site.service), format!("runs hook `{command}`"));
         let (started, left) = (Instant::now(), limit.saturating_sub(began.elapsed()));
-        let ended = execute(command, move_, occasion, left).await;
+        let ended = execute(command, site, occasion, left).await;
         let failed = ended.as_ref().err().map(|error| error.reason.clone());
         let event = if failed.is_none() { EntryEvent::Done } else { EntryEvent::Failed };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let detail =
             json!({ "command": command, "epoch": occasion.epoch.0, "elapsed_ms": ms, "reason": failed });
         let step = format!("{}.hook_{}", occasion.round.as_str(), moment.as_str());
-        move_.journal_m(&**journal, &step, event, &detail).await?;
+        cleave_journal::append(&**journal, site.lease, site.service, site.incarnation, &step, event, &detail)
+            .await?;
         let printed = match &ended {
             Ok(printed) => printed,
             Err(failure) => &failure.printed,
         };
         for line in printed.lines() {
-            move_.events.note(Some(&move_.service), format!("hook: {line}"));
+            site.events.note(Some(site.service), format!("hook: {line}"));
         }
         if let Err(failure) = ended {
             return Err(EngineError::Hook {
@@ -128,15 +155,15 @@ struct Failure {
 
 async fn execute(
     command: &str,
-    move_: &MoveContext,
+    site: HookSite<'_>,
     occasion: Occasion<'_>,
     limit: Duration,
 ) -> Result<String, Failure> {
     let unheard = |error: std::io::Error| Failure { reason: error.to_string(), printed: String::new() };
     let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).current_dir(&move_.folder).process_group(0);
+    shell.arg("-c").arg(command).current_dir(site.folder).process_group(0);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    shell.env("CLEAVE_SERVICE", move_.service.as_str()).env("CLEAVE_SWITCH", occasion.round.as_str());
+    shell.env("CLEAVE_SERVICE", site.service.as_str()).env("CLEAVE_SWITCH", occasion.round.as_str());
     shell.env("CLEAVE_EPOCH", occasion.epoch.to_string());
     shell
         .env("CLEAVE_HOME_FROM", occasion.home_from.as_str())

@@ -21,6 +21,7 @@ mod pooler;
 mod proof;
 mod references;
 mod runner;
+mod schema_move;
 mod secret;
 mod status;
 mod steps;

@@ -95,7 +95,7 @@ fn parse(asked: &Operation) -> Result<Verb, EngineError> {
     Ok(match asked.verb.as_str() {
         "apply" => {
             let plan = asked.arguments.get("plan").filter(|plan| !plan.is_null());
-            let plan = plan.map(|plan| serde_json::from_value(plan.clone())).transpose();
+            let plan = plan.map(|plan| cleave_plan::Plan::from_value(plan.clone()).map(Box::new)).transpose();
             Verb::Apply(plan.map_err(|error| EngineError::Stored {
                 what: "the plan handed over".to_owned(),
                 reason: error.to_string(),
@@ -138,7 +138,10 @@ pub(crate) fn name_of(verb: &Verb) -> &'static str {
 
 fn described(verb: &Verb) -> (&'static str, Value) {
     match verb {
-        Verb::Apply(plan) => ("apply", json!({ "plan": plan })),
+        Verb::Apply(plan) => {
+            let plan = plan.as_ref().and_then(|plan| plan.to_value().ok());
+            ("apply", json!({ "plan": plan }))
+        }
         Verb::Verify => ("verify", json!({})),
         // The engine elsewhere tells what its report holds: values it has none, and nobody hears it find differences.
         // Whoever wants to hear all gets as many as a report can hold.

@@ -1,12 +1,12 @@
 //! Reads both databases and has the plan made.
 
 use crate::{EngineError, Site, Topology};
-use cleave_config::Service;
+use cleave_config::{Assignments, Service};
 use cleave_journal::MoveRow;
 use cleave_model::catalog::Catalog;
-use cleave_model::{QualifiedName, ServiceName};
+use cleave_model::{DatabaseName, QualifiedName, ServiceName};
 use cleave_pg::{During, Session, catalog::read_catalog};
-use cleave_plan::MovePlan;
+use cleave_plan::{MovePlan, Plan};
 
 /// Both sides of a service as they are now.
 pub(crate) struct Observed {
@@ -43,13 +43,24 @@ pub(crate) async fn observe(topology: &Topology, service: &Service) -> Result<Ob
 ///
 /// # Errors
 /// The servers' and the configuration's; refusals are in the plan.
-pub async fn plan(topology: &Topology, name: &ServiceName) -> Result<MovePlan, EngineError> {
+pub async fn plan(topology: &Topology, name: &ServiceName) -> Result<Plan, EngineError> {
     let service = service(topology, name.as_str())?;
-    let observed = observe(topology, service).await?;
-    if let Some(row) = open_move(&observed.m_session, name).await? {
-        return crate::context::stored_plan(&row);
+    let session = topology.site(&service.from)?.connect("plan").await?;
+    if let Some(row) = open_move(&session, name).await? {
+        return crate::context::stored(&row);
     }
-    plan_observed(topology, service, &observed).await
+    plan_now(topology, service).await
+}
+
+/// Plans against what is there, whatever is open.
+pub(crate) async fn plan_now(topology: &Topology, service: &Service) -> Result<Plan, EngineError> {
+    if let Some(wish) = &service.schema_move {
+        let plan = crate::schema_move::plan(topology, service, wish).await?;
+        return Ok(Plan::Schema(Box::new(plan)));
+    }
+    let observed = observe(topology, service).await?;
+    let plan = plan_observed(topology, service, &observed).await?;
+    Ok(Plan::Live(Box::new(plan)))
 }
 
 /// The open move of a service, if there is one.
@@ -74,26 +85,33 @@ pub(crate) async fn plan_observed(
     Ok(plan)
 }
 
-/// Tables that have moved away stand in the catalogs no more, so the open moves name theirs.
 async fn claimed_tables(
     topology: &Topology,
     service: &Service,
     observed: &Observed,
 ) -> Result<Vec<QualifiedName>, EngineError> {
-    let config = topology.config();
-    let mut names: Vec<_> = observed.source.tables.iter().map(|table| table.name.clone()).collect();
-    if cleave_journal::installed_version(&*observed.m_session).await?.is_some() {
-        for row in MoveRow::read_all(&*observed.m_session).await? {
-            names.extend(
-                crate::context::stored_plan(&row)?.tables.iter().map(|table| table.source.qualified()),
-            );
+    let names = observed.source.tables.iter().map(|table| table.name.clone()).collect();
+    let mut claims = claims(topology, &service.from, &observed.m_session, names).await?;
+    Ok(claims.remove(&service.name).unwrap_or_default())
+}
+
+/// Which service claims which tables of a database. Tables that have moved away stand in the catalogs no more, so the
+/// open moves name theirs.
+pub(crate) async fn claims(
+    topology: &Topology,
+    database: &DatabaseName,
+    session: &Session,
+    mut names: Vec<QualifiedName>,
+) -> Result<Assignments, EngineError> {
+    if cleave_journal::installed_version(&**session).await?.is_some() {
+        for row in MoveRow::read_all(&**session).await? {
+            names.extend(crate::context::stored(&row)?.sources());
         }
     }
     names.sort();
     names.dedup();
-    let matched = cleave_config::match_tables(config, &service.from, &names, topology.text());
-    let mut assignments = matched.map_err(|errors| EngineError::config(&errors, topology))?;
-    Ok(assignments.remove(&service.name).unwrap_or_default())
+    let matched = cleave_config::match_tables(topology.config(), database, &names, topology.text());
+    matched.map_err(|errors| EngineError::config(&errors, topology))
 }
 
 /// Slots, walsenders, origins and connections that the move takes on both sides.

@@ -86,7 +86,9 @@ impl Runner {
     pub(crate) async fn note(&self, step: &str, detail: &serde_json::Value) -> Result<(), EngineError> {
         let Some(row) = self.row().await? else { return Ok(()) };
         let session = self.journal().await?;
-        self.context(&row)?.journal_m(&*session, step, cleave_journal::EntryEvent::Note, detail).await
+        let event = cleave_journal::EntryEvent::Note;
+        Ok(cleave_journal::append(&*session, &self.m_lease, &self.service, row.id, step, event, detail)
+            .await?)
     }
 
     /// A session on M for the journal.
@@ -143,6 +145,11 @@ impl Runner {
     pub(crate) async fn resume(&mut self) -> Result<(), EngineError> {
         self.settled_tried = Some(Instant::now());
         self.unsettled = true;
+        if self.configured()?.schema_move.is_some() {
+            // Its switch is one transaction, and nothing streams.
+            self.unsettled = false;
+            return Ok(());
+        }
         let Some(row) = self.row().await?.filter(|row| row.state.is_open() || row.state == MoveState::Done)
         else {
             self.unsettled = false;

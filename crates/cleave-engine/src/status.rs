@@ -1,14 +1,19 @@
 //! `status` and `history`: read from the databases, never from a process.
 
-use crate::{EngineError, Topology, context::stored_plan, planning};
+use crate::{
+    EngineError, Topology,
+    context::{stored, stored_plan},
+    planning,
+};
 use cleave_api::{
-    History, HistoryEntry, HistoryEvent, Problem, ServiceState, ServiceStatus, StatusReport, StreamDirection,
-    StreamStatus, VerificationState, VerificationStatus, WalStatus,
+    History, HistoryEntry, HistoryEvent, MoveKind, Problem, ServiceState, ServiceStatus, StatusReport,
+    StreamDirection, StreamStatus, VerificationState, VerificationStatus, WalStatus,
 };
 use cleave_config::Service;
 use cleave_journal::{EntryEvent, Lease, MoveRow, MoveState, VerificationOutcome};
 use cleave_model::{Direction, Lsn, ServiceName, labels};
 use cleave_pg::{During, Session};
+use cleave_plan::{Plan, SchemaPlan};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where every service stands, or one.
@@ -43,6 +48,7 @@ pub async fn status(topology: &Topology, only: Option<&ServiceName>) -> Result<S
 fn untouched(service: &Service) -> ServiceStatus {
     ServiceStatus {
         name: service.name.to_string(),
+        kind: if service.schema_move.is_some() { MoveKind::Schema } else { MoveKind::Live },
         state: ServiceState::Planned,
         paused: false,
         home: service.from.to_string(),
@@ -63,6 +69,9 @@ async fn moved(
     running: bool,
 ) -> Result<ServiceStatus, EngineError> {
     let owner = cleave_journal::owner(&**m, &service.name).await?;
+    if let Plan::Schema(plan) = stored(row)? {
+        return relocated(service, m, row, &plan, owner.map_or(0, |owner| owner.epoch.0)).await;
+    }
     let mut status = ServiceStatus {
         state: state(row),
         paused: row.paused,
@@ -102,6 +111,35 @@ async fn moved(
         ));
     }
     Ok(status)
+}
+
+/// A move inside one database: what has drifted since its cutover is looked for until it is complete.
+async fn relocated(
+    service: &Service,
+    m: &Session,
+    row: &MoveRow,
+    plan: &SchemaPlan,
+    epoch: i64,
+) -> Result<ServiceStatus, EngineError> {
+    let moved = matches!(row.state, MoveState::Switched | MoveState::Done);
+    let home = format!("{}/{}", plan.database, plan.schema);
+    if row.state == MoveState::Done && home != service.home.value.to_string() {
+        // A later move begins where this one has ended.
+        return Ok(ServiceStatus { home, ..untouched(service) });
+    }
+    let problems = if row.state == MoveState::Switched {
+        crate::schema_move::problems(plan, m).await?
+    } else {
+        Vec::new()
+    };
+    Ok(ServiceStatus {
+        kind: MoveKind::Schema,
+        state: state(row),
+        home: if moved { home } else { plan.database.clone() },
+        epoch,
+        problems,
+        ..untouched(service)
+    })
 }
 
 fn state(row: &MoveRow) -> ServiceState {

@@ -228,6 +228,23 @@ impl MoveRow {
         Err(JournalError::Inconsistent { what })
     }
 
+    /// Replaces the plan by the one that is carried out now.
+    pub async fn set_plan(
+        client: &impl GenericClient,
+        service: &ServiceName,
+        plan: &Value,
+        fingerprint: &str,
+    ) -> Result<(), JournalError> {
+        client
+            .execute(
+                "update cleave.move set plan = $2, fingerprint = $3 where service = $1",
+                &[&service.as_str(), &plan, &fingerprint],
+            )
+            .await
+            .during("store the plan")?;
+        Ok(())
+    }
+
     /// Stores or withdraws the verification.
     pub async fn set_verification(
         client: &impl GenericClient,

@@ -41,6 +41,8 @@ pub struct Surroundings {
     pub extension_tables: Vec<(QualifiedName, Ident)>,
     /// Publications of whole schemas: their name and the schema.
     pub schema_publications: Vec<(Ident, Ident)>,
+    /// Publications that name a table, and the table.
+    pub published_tables: Vec<(Ident, QualifiedName)>,
     /// Roles that the connected role is a member of, itself among them.
     pub member_of: Vec<Ident>,
     /// The connected role may make roles.

@@ -54,6 +54,13 @@ const SCHEMA_PUBLICATIONS: &str = "
     join pg_catalog.pg_publication p on p.oid = s.pnpubid
     join pg_catalog.pg_namespace n on n.oid = s.pnnspid order by 1, 2";
 
+const PUBLISHED_TABLES: &str = "
+    select p.pubname::text, n.nspname::text, c.relname::text
+    from pg_catalog.pg_publication_rel r
+    join pg_catalog.pg_publication p on p.oid = r.prpubid
+    join pg_catalog.pg_class c on c.oid = r.prrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace order by 1, 2, 3";
+
 const MEMBER_OF: &str =
     "select rolname::text from pg_catalog.pg_roles where pg_catalog.pg_has_role(oid, 'member') order by 1";
 
@@ -71,7 +78,8 @@ const MAY: &str = "
 pub async fn surroundings(client: &Client) -> Result<Surroundings, PgError> {
     const WHAT: &str = "reading search paths and default privileges";
     let rows = async |sql: &str| client.query(sql, &[]).await.during(WHAT);
-    let version: i32 = rows("select pg_catalog.current_setting('server_version_num')::integer").await?[0].get(0);
+    let version: i32 =
+        rows("select pg_catalog.current_setting('server_version_num')::integer").await?[0].get(0);
     let schema_publications = if version >= 150_000 { rows(SCHEMA_PUBLICATIONS).await? } else { Vec::new() };
     let default = &rows(DEFAULT_PATH).await?[0];
     let boot: String = default.get(1);
@@ -90,6 +98,11 @@ pub async fn surroundings(client: &Client) -> Result<Surroundings, PgError> {
             .map(|row| (QualifiedName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)), ident(row, 2)))
             .collect(),
         schema_publications: schema_publications.iter().map(|row| (ident(row, 0), ident(row, 1))).collect(),
+        published_tables: rows(PUBLISHED_TABLES)
+            .await?
+            .iter()
+            .map(|row| (ident(row, 0), QualifiedName::new(row.get::<_, &str>(1), row.get::<_, &str>(2))))
+            .collect(),
         member_of: rows(MEMBER_OF).await?.iter().map(|row| ident(row, 0)).collect(),
         creates_roles: may.get(0),
         creates_schemas: may.get(1),

@@ -12,8 +12,10 @@ mod draft;
 mod finding;
 mod move_plan;
 mod pooler;
+mod plan;
 mod readiness;
 mod room;
+mod schema_move;
 mod scope;
 mod switch;
 mod switch_script;
@@ -27,8 +29,13 @@ pub use move_plan::{
     PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript,
 };
 pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};
+pub use plan::Plan;
 pub use readiness::table_findings;
 pub use room::{Room, check_room};
+pub use schema_move::{
+    NameLayer, Observation, PathChange, RelocatedSequence, RelocatedTable, SchemaPlan, SchemaScript,
+    lacking_paths, plan_schema_move, restored_paths,
+};
 pub use scope::Scope;
 pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};
 pub use switch_script::{BackScript, FenceScript, SwitchScript};

@@ -27,6 +27,7 @@ fn a_status_with_a_stream_and_a_copy() {
         position: Some("16/B374D848".into()),
     };
     let service = ServiceStatus {
+        kind: cleave_api::MoveKind::Live,
         name: "films".into(),
         state: ServiceState::Following,
         paused: false,
@@ -95,6 +96,7 @@ fn a_plan_with_every_part() {
             object: "public.film".into(),
             mode: "ACCESS EXCLUSIVE".into(),
             step: "fence".into(),
+            length: None,
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,

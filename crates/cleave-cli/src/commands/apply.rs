@@ -9,7 +9,7 @@ use crate::work::{Work, settled};
 use crate::{next, plan_report};
 use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, ServiceState};
 use cleave_model::ServiceName;
-use cleave_plan::MovePlan;
+use cleave_plan::Plan;
 use std::path::Path;
 
 /// Prepare and fill the new home, and follow changes; never switch
@@ -75,7 +75,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A service by its name, or the plan in a file.
-fn chosen(work: &Work, target: Option<&str>) -> Result<(ServiceName, Option<MovePlan>), Failure> {
+fn chosen(work: &Work, target: Option<&str>) -> Result<(ServiceName, Option<Plan>), Failure> {
     let Some(path) = target.filter(|name| work.loaded.config.service(name).is_none()) else {
         return Ok((work.service(target)?.name.clone(), None));
     };
@@ -83,14 +83,14 @@ fn chosen(work: &Work, target: Option<&str>) -> Result<(ServiceName, Option<Move
         return Ok((work.service(target)?.name.clone(), None));
     }
     let plan = plan::saved(Path::new(path))?;
-    Ok((work.service(Some(&plan.service))?.name.clone(), Some(plan)))
+    Ok((work.service(Some(plan.service()))?.name.clone(), Some(plan)))
 }
 
 /// The plan that would be carried out, and whether it still fits.
 async fn rehearse(
     work: &Work,
     service: &ServiceName,
-    saved: Option<MovePlan>,
+    saved: Option<Plan>,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let fresh = cleave_engine::plan(&work.topology, service).await?;

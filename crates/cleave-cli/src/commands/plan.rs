@@ -8,7 +8,7 @@ use crate::plan_report;
 use crate::work::Work;
 use cleave_api::{ExitCode, NextStep, Output, PlanReport, Problem, Risk, ServiceState, Severity};
 use cleave_model::ServiceName;
-use cleave_plan::{MovePlan, Weight};
+use cleave_plan::{Plan, Weight};
 use std::path::Path;
 
 /// Show what a move will do, and why it could not be done
@@ -45,7 +45,7 @@ pub struct PlanArgs {
 
 /// A service's plan and what follows it.
 struct Planned {
-    plan: Option<MovePlan>,
+    plan: Option<Plan>,
     next: Vec<NextStep>,
 }
 
@@ -66,10 +66,10 @@ pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Fai
     let possible = plans.iter().all(|plan| !plan.is_refused());
     if let (Some(path), [plan], true) = (&arguments.output, plans.as_slice(), possible) {
         save(path, plan)?;
-        let saved = apply(&path.display().to_string());
+        let saved = apply(&path.display().to_string(), plan);
         steps
             .iter_mut()
-            .filter(|step| **step == apply(&plan.service))
+            .filter(|step| **step == apply(plan.service(), plan))
             .for_each(|step| step.clone_from(&saved));
     }
     if arguments.sql {
@@ -130,25 +130,29 @@ async fn plan(work: &Work, service: &ServiceName, context: &Context) -> Result<P
         }
     }
     let plan = cleave_engine::plan(&work.topology, service).await?;
-    let refusal = plan.findings.iter().find(|finding| finding.weight == Weight::Refusal);
+    let refusal = plan.findings().iter().find(|finding| finding.weight == Weight::Refusal);
     let next = match (refusal, status.state) {
         (Some(refusal), _) => {
             let why = format!("why, with an example and the fix; then `cleave plan {service}` again");
             vec![NextStep::cleave(["explain", &refusal.code], why, Risk::Read)]
         }
-        (None, ServiceState::Planned) => vec![apply(service.as_str())],
+        (None, ServiceState::Planned) => vec![apply(service.as_str(), &plan)],
         (None, _) => work.next(service).await?,
     };
     Ok(Planned { plan: Some(plan), next })
 }
 
-fn apply(what: &str) -> NextStep {
-    let why = "prepares and fills the new home; applications notice nothing";
+fn apply(what: &str, plan: &Plan) -> NextStep {
+    let why = match plan {
+        Plan::Live(_) => "prepares and fills the new home; applications notice nothing",
+        Plan::Schema(_) => "prepares the new home; applications notice nothing",
+    };
     NextStep::cleave(["apply", what], why, Risk::Reversible)
 }
 
-fn save(path: &Path, plan: &MovePlan) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(plan).map_err(|error| files::unwritable(path, &error))?;
+fn save(path: &Path, plan: &Plan) -> Result<(), Failure> {
+    let text = plan.to_value().and_then(|plan| serde_json::to_string_pretty(&plan));
+    let text = text.map_err(|error| files::unwritable(path, &error))?;
     files::write(path, &(text + "\n"))
 }
 
@@ -156,7 +160,7 @@ fn save(path: &Path, plan: &MovePlan) -> Result<(), Failure> {
 ///
 /// # Errors
 /// C0911 if the file cannot be read, is no plan, or is one of another version.
-pub fn saved(path: &Path) -> Result<MovePlan, Failure> {
+pub fn saved(path: &Path) -> Result<Plan, Failure> {
     let unreadable = |error: Option<&dyn std::error::Error>| -> Failure {
         Problem::error("C0911", format!("{} cannot be read as a plan", path.display()))
             .caused_by(error)
@@ -165,8 +169,9 @@ pub fn saved(path: &Path) -> Result<MovePlan, Failure> {
             .into()
     };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(Some(&error)))?;
-    let plan: MovePlan = serde_json::from_str(&text).map_err(|error| unreadable(Some(&error)))?;
-    if plan.version != cleave_plan::PLAN_VERSION {
+    let plan = serde_json::from_str(&text).and_then(Plan::from_value);
+    let plan = plan.map_err(|error| unreadable(Some(&error)))?;
+    if plan.version() != cleave_plan::PLAN_VERSION {
         return Err(unreadable(None));
     }
     Ok(plan)

@@ -107,10 +107,10 @@ impl Journey {
         let plan = cleave_engine::plan(&self.topology, &self.service).await?;
         self.narration.tell(format!(
             "plan: {} tables and {} sequences of service {} move; {} things cross the boundary, each with an answer",
-            plan.tables.len(),
-            plan.sequences.len(),
+            plan.sources().len(),
+            plan.sequences(),
             self.service,
-            plan.crossings.len()
+            plan.crossings().len()
         ));
         self.engine.execute(&self.service, Verb::Apply(Some(Box::new(plan)))).await?;
         let copied = format_count(self.narration.rows_copied());

@@ -41,6 +41,7 @@ fn lock<'a>(database: &'a str, step: &'static str, mode: &'static str) -> impl F
         object,
         mode: mode.to_owned(),
         step: step.to_owned(),
+        length: None,
     }
 }
 

@@ -2,13 +2,12 @@
 //! read.
 
 mod locks;
+mod schema_move;
 mod steps;
-
-pub use steps::sql;
 
 use cleave_api::{Crossing, CrossingKind, MissingRole, PlanReport, PlannedTable, Problem, Severity};
 use cleave_config::Limits;
-use cleave_plan::{BridgeKind, Finding, MovePlan, Name, RowIdentity, Weight};
+use cleave_plan::{BridgeKind, Finding, MovePlan, Name, Plan, RowIdentity, Weight};
 
 /// Codes of findings about roles that the target lacks.
 const OWNER_MISSING: &str = "C0217";
@@ -18,7 +17,22 @@ const GRANTEE_MISSING: &str = "C0218";
 const FINGERPRINT_SHOWN: usize = 12;
 
 /// The report of a plan. Pure.
-pub fn report(plan: &MovePlan, limits: &Limits) -> PlanReport {
+pub fn report(plan: &Plan, limits: &Limits) -> PlanReport {
+    match plan {
+        Plan::Live(plan) => live(plan, limits),
+        Plan::Schema(plan) => schema_move::report(plan, limits),
+    }
+}
+
+/// All SQL that is known beforehand, with a comment per step.
+pub fn sql(plan: &Plan) -> String {
+    match plan {
+        Plan::Live(plan) => steps::sql(plan),
+        Plan::Schema(plan) => schema_move::sql(plan),
+    }
+}
+
+fn live(plan: &MovePlan, limits: &Limits) -> PlanReport {
     PlanReport {
         service: plan.service.clone(),
         source: plan.source.clone(),

@@ -106,7 +106,7 @@ fn complete(plan: &MovePlan) -> String {
 
 /// All SQL that is known beforehand, with a comment per step. It can be read, not run: `apply` runs it with the copy
 /// between.
-pub fn sql(plan: &MovePlan) -> String {
+pub(super) fn sql(plan: &MovePlan) -> String {
     let mut text = format!(
         "-- The move of service {} from {} to {}/{}. `cleave apply` runs these statements; this is for reading.\n",
         plan.service, plan.source, plan.target, plan.target_schema

@@ -52,6 +52,10 @@ fn wishes(plan: &PlanReport) -> Vec<[String; 2]> {
     let names = match plan.bridge.as_str() {
         "forward" => "lead to the new home for reads and writes",
         "local" => "lead to the copy for reads and to the new home for writes",
+        "view" => "lead to the moved table through a view; without a schema they meet it by the search path",
+        "path" => {
+            "meet the moved table by the search path, without a schema; with the old schema they meet nothing"
+        }
         _ => "lead to the copy for reads; writes to them fail",
     };
     let copy = match &plan.copy {
@@ -60,11 +64,20 @@ fn wishes(plan: &PlanReport) -> Vec<[String; 2]> {
     };
     let owner = plan.owner.clone().unwrap_or_else(|| "the role that Cleave connects as".to_owned());
     let row = |name: &str, value: String| [name.to_owned(), value];
+    if in_place(plan) {
+        let owner = plan.owner.clone().unwrap_or_else(|| "none: tables keep their owners".to_owned());
+        return vec![row("old names", format!("{names} (bridge {})", plan.bridge)), row("new owner", owner)];
+    }
     vec![
         row("old names", format!("{names} (bridge {})", plan.bridge)),
         row("copy", copy),
         row("new owner", owner),
     ]
+}
+
+/// True for a move inside one database.
+fn in_place(plan: &PlanReport) -> bool {
+    matches!(plan.bridge.as_str(), "view" | "path")
 }
 
 fn table_rows(plan: &PlanReport, full: bool) -> Vec<[String; 5]> {
@@ -106,6 +119,9 @@ fn crossings(plan: &PlanReport) -> String {
 }
 
 fn step_title(plan: &PlanReport) -> String {
+    if in_place(plan) {
+        return "Steps (1 by `cleave apply`, then a command each)".to_owned();
+    }
     let filling = plan.steps.iter().take_while(|step| step.name != "verify").count();
     format!("Steps (1 to {filling} by `cleave apply`, then a command each)")
 }
@@ -125,7 +141,7 @@ fn step_rows(plan: &PlanReport) -> Vec<[String; 4]> {
 }
 
 /// A line per step, database and mode; in full, a line per relation.
-fn lock_rows(plan: &PlanReport, full: bool) -> Vec<[String; 4]> {
+fn lock_rows(plan: &PlanReport, full: bool) -> Vec<[String; 5]> {
     let same = |a: &LockUse, b: &LockUse| {
         !full && (&a.step, &a.database, &a.mode) == (&b.step, &b.database, &b.mode)
     };
@@ -137,7 +153,8 @@ fn lock_rows(plan: &PlanReport, full: bool) -> Vec<[String; 4]> {
             let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
             let first = &group[0];
             let (step, database, mode) = (first.step.clone(), first.database.clone(), first.mode.clone());
-            [step, database, mode, names.join(", ") + &rest]
+            let length = first.length.clone().unwrap_or_default();
+            [step, database, mode, names.join(", ") + &rest, length]
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::{Human, problem, table};
 use cleave_api::{
-    CopyProgress, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
+    CopyProgress, MoveKind, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,
 };
 use cleave_model::{format_bytes, format_count, format_duration_ms};
@@ -45,7 +45,7 @@ fn write_service(service: &ServiceStatus, verbose: u8, text: &mut String) {
             rows.push(slot_row(stream));
         }
     }
-    if service.state != ServiceState::Planned {
+    if service.state != ServiceState::Planned && service.kind == MoveKind::Live {
         rows.push(verification_row(&service.verification));
     }
     text.push_str(&table::indented(&rows));

@@ -24,6 +24,7 @@ fn a_status_shows_copy_streams_and_verification() {
         position: Some("16/B374D848".into()),
     };
     let following = ServiceStatus {
+        kind: cleave_api::MoveKind::Live,
         name: "films".into(),
         state: ServiceState::Following,
         paused: false,
@@ -49,6 +50,7 @@ fn a_status_shows_copy_streams_and_verification() {
         problems: vec![],
     };
     let stopped = ServiceStatus {
+        kind: cleave_api::MoveKind::Live,
         name: "stores".into(),
         state: ServiceState::Stopped,
         streams: vec![],
@@ -102,6 +104,7 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
             object: "public.film".into(),
             mode: "ACCESS EXCLUSIVE".into(),
             step: "fence".into(),
+            length: None,
         }],
         expected_pause_ms: Some(120),
         write_pause_ms: 500,

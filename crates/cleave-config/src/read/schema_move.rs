@@ -37,7 +37,10 @@ fn layer(bridge: &Spanned<&'static str>, findings: &mut Findings<'_>) -> Option<
             .report(
                 ErrorCode::Contradiction,
                 &bridge.span,
-                format!("`bridge = \"{}\"` leads to another database, and the home is in the same one", bridge.value),
+                format!(
+                    "`bridge = \"{}\"` leads to another database, and the home is in the same one",
+                    bridge.value
+                ),
             )
             .hint("write `view` or `path`, or name another database in `home`");
     }

@@ -43,7 +43,8 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
     let owner = get("owner").and_then(|item| role(item, "owner", findings));
     let copies = get("copies").map(|item| copies(item, databases, findings)).unwrap_or_default();
     let chosen = get("bridge").and_then(|item| value::choice(item, "bridge", BRIDGES, findings));
-    let same_database = home.as_ref().zip(from.as_ref()).is_some_and(|(home, from)| home.value.database == *from);
+    let same_database =
+        home.as_ref().zip(from.as_ref()).is_some_and(|(home, from)| home.value.database == *from);
     let bridge = match chosen.clone().filter(|_| !same_database) {
         Some(chosen) => bridge(chosen, findings),
         None => Some(Spanned { value: Bridge::Forward, span: entry.span.clone() }),

@@ -36,11 +36,7 @@ pub fn drop(service: &ServiceName) -> Vec<String> {
     let trigger = |suffix: &str| {
         format!("drop event trigger if exists {}", Ident::new(format!("{name}{suffix}")).quoted())
     };
-    vec![
-        trigger("_start"),
-        trigger("_end"),
-        format!("drop function if exists {}()", function(service)),
-    ]
+    vec![trigger("_start"), trigger("_end"), format!("drop function if exists {}()", function(service))]
 }
 
 fn function(service: &ServiceName) -> String {

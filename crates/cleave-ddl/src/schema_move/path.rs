@@ -107,7 +107,11 @@ mod tests {
     fn the_new_schema_stands_right_before_the_old_one() {
         assert_eq!(with(r#""$user", public"#).unwrap(), r#""$user", "films", "public""#);
         assert_eq!(with("App, PUBLIC,tools").unwrap(), r#""app", "films", "public", "tools""#);
-        assert_eq!(with(r#"public, films"#).unwrap(), r#""films", "public""#, "behind it, it would be shadowed");
+        assert_eq!(
+            with(r#"public, films"#).unwrap(),
+            r#""films", "public""#,
+            "behind it, it would be shadowed"
+        );
     }
 
     #[test]
@@ -122,7 +126,10 @@ mod tests {
         for text in [r#""$user", "public""#, r#""a ""b"", c""#, r#""Übung", "x,y""#] {
             assert_eq!(SearchPath::parse(text).sql(), text);
         }
-        assert_eq!(SearchPath::parse(r#""$user", public"#).without(&Ident::new("public")).sql(), r#""$user""#);
+        assert_eq!(
+            SearchPath::parse(r#""$user", public"#).without(&Ident::new("public")).sql(),
+            r#""$user""#
+        );
         assert_eq!(SearchPath::parse("").sql(), "''");
     }
 }

@@ -15,7 +15,8 @@ pub fn lock<'n>(tables: impl IntoIterator<Item = &'n QualifiedName>) -> String {
 /// A table, and the statistics objects on it, which would stay behind.
 pub fn table(table: &Table, schema: &Ident) -> Vec<String> {
     let move_ = |kind: &str, name: &QualifiedName| {
-        (name.schema != *schema).then(|| format!("alter {kind} {} set schema {}", name.quoted(), schema.quoted()))
+        (name.schema != *schema)
+            .then(|| format!("alter {kind} {} set schema {}", name.quoted(), schema.quoted()))
     };
     let statistics = table.statistics.iter().map(|object| move_("statistics", &object.name));
     [move_("table", &table.name)].into_iter().chain(statistics).flatten().collect()
@@ -46,15 +47,15 @@ pub fn owner(table: &Table, schema: &Ident, owner: &Ident, owned: &[&Sequence]) 
     }
     let place = table.name.in_schema(schema).quoted();
     let (old, new) = (table.owner.quoted(), owner.quoted());
-    let mut statements = vec![
-        format!("alter table {place} owner to {new}"),
-        format!("grant all on table {place} to {old}"),
-    ];
+    let mut statements =
+        vec![format!("alter table {place} owner to {new}"), format!("grant all on table {place} to {old}")];
     for object in &table.statistics {
-        statements.push(format!("alter statistics {} owner to {new}", object.name.in_schema(schema).quoted()));
+        statements
+            .push(format!("alter statistics {} owner to {new}", object.name.in_schema(schema).quoted()));
     }
     for sequence in owned {
-        statements.push(format!("grant all on sequence {} to {old}", sequence.name.in_schema(schema).quoted()));
+        statements
+            .push(format!("grant all on sequence {} to {old}", sequence.name.in_schema(schema).quoted()));
     }
     statements
 }
@@ -66,9 +67,10 @@ pub fn owner_back(table: &Table, schema: &Ident, owner: &Ident) -> Vec<String> {
         return Vec::new();
     }
     let old = table.owner.quoted();
-    let statistics = table.statistics.iter().map(|object| {
-        format!("alter statistics {} owner to {old}", object.name.in_schema(schema).quoted())
-    });
+    let statistics = table
+        .statistics
+        .iter()
+        .map(|object| format!("alter statistics {} owner to {old}", object.name.in_schema(schema).quoted()));
     std::iter::once(format!("alter table {} owner to {old}", table.name.in_schema(schema).quoted()))
         .chain(statistics)
         .collect()

@@ -16,7 +16,8 @@ pub fn create(table: &Table, schema: &Ident, major: u32, service: &str) -> Vec<S
     let (old, new) = (table.name.quoted(), table.name.in_schema(schema));
     let invoker = if major >= SECURITY_INVOKER_SINCE { " with (security_invoker = true)" } else { "" };
     let columns = list(table.columns.iter().map(|column| &column.name));
-    let mut statements = vec![format!("create view {old}{invoker} as select {columns} from {}", new.quoted())];
+    let mut statements =
+        vec![format!("create view {old}{invoker} as select {columns} from {}", new.quoted())];
     for column in &table.columns {
         if let Some(default) = &column.default {
             let name = column.name.quoted();
@@ -51,4 +52,10 @@ fn access(table: &Table, view: &str) -> Vec<String> {
 /// Removes it. Fails if a view of somebody else reads it.
 pub fn drop(old: &QualifiedName) -> String {
     format!("drop view if exists {}", old.quoted())
+}
+
+/// Locks the view alone, by an `alter` that changes nothing: `LOCK TABLE` would go down to the table, and who writes
+/// through the view takes the view first.
+pub fn lock(old: &QualifiedName) -> String {
+    format!("alter view {} owner to current_user", old.quoted())
 }

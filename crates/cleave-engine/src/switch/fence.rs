@@ -318,7 +318,7 @@ impl Switch<'_> {
     pub(super) async fn hooks_in_pause(&self) -> Result<(), EngineError> {
         let left = self.remaining().unwrap_or_default().min(self.move_.hooks.limit);
         let occasion = Occasion::of(self.move_, self.round, self.epoch);
-        hooks::run(self.move_, &self.m, Moment::InPause, occasion, left).await
+        hooks::run(self.move_.into(), &self.m, Moment::InPause, occasion, left).await
     }
 
     /// Compares the rows that never held still before: now they do, and both sides have all of them.

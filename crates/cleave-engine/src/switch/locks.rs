@@ -23,7 +23,7 @@ pub(crate) async fn describe_holders(session: &Session, tables: &[QualifiedName]
 }
 
 /// `None` where they cannot be read.
-async fn holders(session: &Session, tables: &[QualifiedName]) -> Option<Vec<Blocker>> {
+pub(crate) async fn holders(session: &Session, tables: &[QualifiedName]) -> Option<Vec<Blocker>> {
     let names: Vec<String> = tables.iter().map(QualifiedName::quoted).collect();
     let sql = "select pg_catalog.to_regclass(n)::oid from pg_catalog.unnest($1::text[]) n";
     let oids = session.query(sql, &[&names]).await.ok()?;
@@ -31,7 +31,7 @@ async fn holders(session: &Session, tables: &[QualifiedName]) -> Option<Vec<Bloc
     cleave_pg::locks::blockers_of_relations(session, &oids).await.ok()
 }
 
-fn holder(blocker: &Blocker) -> String {
+pub(crate) fn holder(blocker: &Blocker) -> String {
     let age = blocker.age_ms.map_or_else(|| "unknown age".to_owned(), cleave_model::format_duration_ms);
     if let Some(prepared) = &blocker.prepared {
         return format!("prepared transaction {prepared:?} ({age} old)");
@@ -142,7 +142,11 @@ pub(super) async fn terminate_transaction(session: &Session, xid: &str, pid: i32
 }
 
 /// Ends an application's session, if it still is in a transaction that is as old as `after`.
-async fn terminate_client(session: &Session, pid: i32, after: Duration) -> Result<bool, EngineError> {
+pub(crate) async fn terminate_client(
+    session: &Session,
+    pid: i32,
+    after: Duration,
+) -> Result<bool, EngineError> {
     let ended = session
         .query(
             "select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity

@@ -14,5 +14,5 @@ mod sequences;
 mod tidy;
 
 pub(crate) use fence::{script, sql};
-pub(crate) use locks::describe_holders;
+pub(crate) use locks::{describe_holders, holder, holders, terminate_client};
 pub(crate) use run::{Switch, SwitchReport};

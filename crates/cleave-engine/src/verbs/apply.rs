@@ -2,7 +2,7 @@
 
 use crate::{
     EngineError,
-    context::{MoveContext, stored_plan},
+    context::{MoveContext, stored},
     planning,
     runner::Runner,
     steps,
@@ -10,7 +10,7 @@ use crate::{
 use cleave_api::ExitCode;
 use cleave_journal::{MoveRow, MoveState};
 use cleave_model::Direction;
-use cleave_plan::{Finding, MovePlan, Weight};
+use cleave_plan::{Finding, Plan, Weight};
 
 /// When a foreground `apply` leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Until {
 impl Runner {
     /// Brings a service to `following`, from wherever it stands. `saved` is a plan that the user has looked at:
     /// exactly that plan is run, or none.
-    pub(crate) async fn apply(&mut self, saved: Option<MovePlan>) -> Result<MoveState, EngineError> {
+    pub(crate) async fn apply(&mut self, saved: Option<Plan>) -> Result<MoveState, EngineError> {
         let row = Box::pin(self.planned(saved)).await?;
         if row.paused {
             return Err(self.wrong_state("paused", "apply", Some("resume")));
@@ -77,9 +77,9 @@ impl Runner {
     }
 
     /// The open move, or a new one with a plan that nothing stands against.
-    async fn planned(&self, saved: Option<MovePlan>) -> Result<MoveRow, EngineError> {
+    pub(crate) async fn planned(&self, saved: Option<Plan>) -> Result<MoveRow, EngineError> {
         if let Some(row) = self.row().await?.filter(|row| row.state.is_open()) {
-            let stored = stored_plan(&row)?;
+            let stored = stored(&row)?;
             if saved.is_none_or(|saved| saved.does_the_same_as(&stored)) {
                 return Ok(row);
             }
@@ -87,15 +87,14 @@ impl Runner {
             return Err(EngineError::gate("C0222", message).next(&["status", self.service.as_str()]));
         }
         let configured = self.configured()?;
-        let observed = planning::observe(&self.topology, configured).await?;
-        let fresh = planning::plan_observed(&self.topology, configured, &observed).await?;
+        let fresh = planning::plan_now(&self.topology, configured).await?;
         if let Some(saved) = &saved
             && !saved.does_the_same_as(&fresh)
         {
             return Err(drifted(saved, &fresh));
         }
         if fresh.is_refused() {
-            let refusals = fresh.findings.iter().filter(|finding| finding.weight == Weight::Refusal);
+            let refusals = fresh.findings().iter().filter(|finding| finding.weight == Weight::Refusal);
             let findings: Vec<String> = refusals.map(refusal).collect();
             return Err(EngineError::Refused {
                 service: self.service.clone(),
@@ -103,28 +102,28 @@ impl Runner {
                 findings,
             });
         }
-        let value = serde_json::to_value(&fresh).map_err(|error| EngineError::Stored {
+        let value = fresh.to_value().map_err(|error| EngineError::Stored {
             what: "the plan".to_owned(),
             reason: error.to_string(),
         })?;
         let session = self.journal().await?;
         let sides = (&self.m.name, &self.n.name);
-        MoveRow::start(&*session, &self.service, sides, &value, &fresh.fingerprint).await?;
+        MoveRow::start(&*session, &self.service, sides, &value, fresh.fingerprint()).await?;
         cleave_failpoint::hit_async("plan.stored").await;
         self.open_row("apply").await
     }
 }
 
 /// A finding in one line, with what would settle it.
-fn refusal(finding: &Finding) -> String {
+pub(crate) fn refusal(finding: &Finding) -> String {
     let Finding { code, object, message, fix, .. } = finding;
     let fix = fix.as_ref().map(|fix| format!("; to settle it: {fix}"));
     format!("{code} {object}: {message}{}", fix.unwrap_or_default())
 }
 
 /// A plan is run exactly or not at all: sizes and findings may have changed, nothing else.
-fn drifted(saved: &MovePlan, fresh: &MovePlan) -> EngineError {
-    let what = if saved.fingerprint != fresh.fingerprint {
+fn drifted(saved: &Plan, fresh: &Plan) -> EngineError {
+    let what = if saved.fingerprint() != fresh.fingerprint() {
         "the tables were altered since"
     } else {
         "the databases or cleave.toml have changed since"
@@ -133,7 +132,7 @@ fn drifted(saved: &MovePlan, fresh: &MovePlan) -> EngineError {
         code: "C0223",
         message: format!("the plan no longer fits: {what}"),
         hint: Some("make the plan again, look at it, and apply that one".to_owned()),
-        next: Some(vec!["plan".to_owned(), fresh.service.clone()]),
+        next: Some(vec!["plan".to_owned(), fresh.service().to_owned()]),
         exit: ExitCode::Drift,
     }
 }

@@ -12,5 +12,6 @@ mod verify;
 mod watch;
 
 pub use apply::Until;
+pub(crate) use apply::refusal;
 pub(crate) use verify::progress as verify_progress;
 pub(crate) use watch::Watch;

@@ -212,7 +212,7 @@ impl Runner {
     ) -> Result<(), EngineError> {
         let session = self.journal().await?;
         let occasion = Occasion::of(move_, round, epoch);
-        hooks::run(move_, &session, moment, occasion, move_.hooks.limit).await
+        hooks::run(move_.into(), &session, moment, occasion, move_.hooks.limit).await
     }
 }
 

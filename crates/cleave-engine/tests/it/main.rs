@@ -21,6 +21,7 @@ mod repair;
 mod review_wedges;
 mod rounds;
 mod statements;
+mod schema_move;
 mod trouble;
 mod workload;
 mod verification;

@@ -232,6 +232,7 @@ async fn references_hold(films: &mut Move) {
 async fn the_plan_for_pagila_names_all_that_crosses_the_boundary() {
     let Some(cinema) = source::cinema("the plan for Pagila", "forward").await else { return };
     let plan = cleave_engine::plan(&cinema.topology(), &cinema.films()).await.unwrap();
+    let cleave_plan::Plan::Live(plan) = plan else { panic!("{plan:?}") };
     let crossings: Vec<String> = plan
         .crossings
         .iter()

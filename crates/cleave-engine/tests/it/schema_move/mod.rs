@@ -1,0 +1,4 @@
+//! Moves inside one database, on real servers.
+
+mod journey;
+mod shop;

@@ -1,0 +1,71 @@
+//! What leaves the boundary of a service inside one database, and what becomes of it: now, and when one side goes to
+//! another database.
+
+use super::NameLayer;
+use crate::{Crossing, Scope, readiness};
+use cleave_model::catalog::{ForeignKey, ReferentialAction, Table};
+
+pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
+    let mut crossings: Vec<Crossing> = Vec::new();
+    crossings.extend(
+        scope.inbound_keys().into_iter().map(|(table, key)| key_crossing("foreign key in", table, key)),
+    );
+    crossings.extend(
+        scope.outbound_keys().into_iter().map(|(table, key)| key_crossing("foreign key out", table, key)),
+    );
+    let reading = scope.catalog.views.iter().filter(|view| view.reads.iter().any(|oid| scope.has_oid(*oid)));
+    crossings.extend(reading.map(|view| {
+        let kind = if view.materialized { "materialized view" } else { "view" };
+        crossing(kind, view.name.to_string(), "follows its tables: it knows them by their OIDs")
+    }));
+    crossings.extend(readiness::functions_that_name(scope).into_iter().map(|(function, _)| {
+        let outcome = match layer {
+            NameLayer::View => "its text names a moved table: by the search path it meets the table, by the old name the view",
+            NameLayer::Path => "its text names a moved table: by the search path it meets the table; the old name is gone",
+        };
+        crossing("function", function, outcome)
+    }));
+    crossings.extend(sequences(scope, layer));
+    crossings
+}
+
+fn crossing(kind: &str, object: String, outcome: impl Into<String>) -> Crossing {
+    Crossing { kind: kind.to_owned(), object, outcome: outcome.into() }
+}
+
+/// The key stays as long as both tables share a database; the remedy for later is told now.
+fn key_crossing(kind: &str, table: &Table, key: &ForeignKey) -> Crossing {
+    let columns: Vec<String> = key.columns.iter().map(ToString::to_string).collect();
+    let object = format!("{} ({}) → {} [{}]", table.name, columns.join(", "), key.referenced, key.name);
+    let later = match key.on_delete {
+        ReferentialAction::NoAction | ReferentialAction::Restrict => {
+            "it refuses deletes, which needs a protocol between the services once a database lies between them: a copy and \
+             a report of what dangles do not refuse"
+        }
+        ReferentialAction::Cascade => {
+            "once a database lies between them a watched reference follows deletes by deleting"
+        }
+        ReferentialAction::SetNull => {
+            "once a database lies between them a watched reference follows deletes by setting null"
+        }
+        ReferentialAction::SetDefault => {
+            "once a database lies between them a watched reference follows deletes by setting the default"
+        }
+    };
+    crossing(kind, object, format!("kept, as both tables share the database; {later}"))
+}
+
+fn sequences(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
+    let named = scope.sequences().into_iter().filter(|s| s.owner_column.as_ref().is_none_or(|o| !o.identity));
+    let outcome = |owned: bool| match (owned, layer) {
+        (true, NameLayer::View | NameLayer::Path) => {
+            "moves with the table whose column owns it: nextval finds it by the search path, not by its old qualified name"
+        }
+        (false, NameLayer::View | NameLayer::Path) => "keeps its name until complete, and moves then",
+    };
+    named
+        .map(|sequence| {
+            crossing("sequence", sequence.name.to_string(), outcome(sequence.owner_column.is_some()))
+        })
+        .collect()
+}
