@@ -37,7 +37,7 @@ pub use event::{Event, EventLine};
 pub use exit::ExitCode;
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{
-    ChangeSide, Crossing, CrossingKind, LockUse, MissingRole, PlanReport, PlanStep, PlanWorkload,
+    ChangeSide, Crossing, CrossingKind, FunctionChange, LockUse, MissingRole, PlanReport, PlanStep, PlanWorkload,
     PlannedTable, SpanningTransaction, StatementAtRisk,
 };
 pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};

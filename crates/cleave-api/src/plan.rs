@@ -27,6 +27,9 @@ pub struct PlanReport {
     pub sequences: Vec<String>,
     /// What crosses the boundary between moved and staying objects.
     pub crossings: Vec<Crossing>,
+    /// Functions whose text is changed at the switch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionChange>,
     /// Roles that the target lacks.
     pub missing_roles: Vec<MissingRole>,
     /// What will be done, in order.
@@ -170,6 +173,17 @@ pub struct SpanningTransaction {
     pub staying: Vec<String>,
     /// How many were seen.
     pub count: u64,
+}
+
+/// A function whose text is changed at the switch of a move inside one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionChange {
+    /// `schema.name(arguments)`.
+    pub function: String,
+    /// What is done to it, as a phrase.
+    pub what: String,
+    /// Lines that differ: `- old`, `+ new`.
+    pub diff: Vec<String>,
 }
 
 /// A role that must exist at the target first.

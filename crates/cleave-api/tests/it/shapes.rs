@@ -79,6 +79,7 @@ fn a_plan_with_every_part() {
             object: "public.inventory.inventory_film_id_fkey".into(),
             fate: "becomes a watched reference".into(),
         }],
+        functions: Vec::new(),
         missing_roles: vec![MissingRole {
             role: "films_svc".into(),
             database: "products".into(),

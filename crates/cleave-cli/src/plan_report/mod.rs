@@ -44,6 +44,7 @@ fn live(plan: &MovePlan, limits: &Limits) -> PlanReport {
         tables: plan.tables.iter().map(table).collect(),
         sequences: plan.sequences.iter().map(|sequence| dotted(&sequence.source)).collect(),
         crossings: plan.crossings.iter().map(crossing).collect(),
+        functions: Vec::new(),
         missing_roles: plan.findings.iter().filter_map(|finding| missing_role(plan, finding)).collect(),
         steps: steps::steps(plan),
         locks: locks::locks(plan),

@@ -1,7 +1,7 @@
 //! The report of a move inside one database.
 
 use super::{FINGERPRINT_SHOWN, crossing, dotted, problem};
-use cleave_api::{ChangeSide, LockUse, PlanReport, PlanStep, PlannedTable};
+use cleave_api::{ChangeSide, FunctionChange, LockUse, PlanReport, PlanStep, PlannedTable};
 use cleave_config::Limits;
 use cleave_plan::{NameLayer, RelocatedTable, SchemaPlan};
 use std::fmt::Write as _;
@@ -21,6 +21,7 @@ pub(super) fn report(plan: &SchemaPlan, limits: &Limits) -> PlanReport {
         tables: plan.tables.iter().map(table).collect(),
         sequences: plan.sequences.iter().map(|sequence| dotted(&sequence.from)).collect(),
         crossings: plan.crossings.iter().map(crossing).collect(),
+        functions: plan.functions.iter().map(function).collect(),
         missing_roles: Vec::new(),
         steps: steps(plan),
         locks: locks(plan),
@@ -45,7 +46,18 @@ fn table(table: &RelocatedTable) -> PlannedTable {
     }
 }
 
+fn function(change: &cleave_plan::FunctionChange) -> FunctionChange {
+    FunctionChange { function: change.function.clone(), what: change.what.clone(), diff: change.diff.clone() }
+}
+
 fn steps(plan: &SchemaPlan) -> Vec<PlanStep> {
+    let cutover: Vec<String> = plan
+        .script
+        .cutover
+        .iter()
+        .chain(plan.functions.iter().flat_map(|change| &change.cutover))
+        .cloned()
+        .collect();
     let step = |name: &str, summary: String, sql: &[String]| PlanStep {
         name: name.to_owned(),
         summary,
@@ -70,11 +82,7 @@ fn steps(plan: &SchemaPlan) -> Vec<PlanStep> {
             format!("makes schema {}{roles}; sets search paths", plan.schema),
             &plan.script.prepare,
         ),
-        step(
-            "cutover",
-            format!("one transaction: the tables change their schema, {names}"),
-            &plan.script.cutover,
-        ),
+        step("cutover", format!("one transaction: the tables change their schema, {names}"), &cutover),
         step("complete", format!("{removed}, the only step that cannot be undone"), &plan.script.complete),
     ]
 }
@@ -104,7 +112,9 @@ pub(super) fn sql(plan: &SchemaPlan) -> String {
         "-- The move of service {} to {}/{}. Each step is one transaction, begun with the locks of its tables.\n",
         plan.service, plan.database, plan.schema
     );
-    let undo = [("cancel", &plan.script.cancel), ("rollback", &plan.script.rollback)];
+    let functions = plan.functions.iter().flat_map(|change| &change.rollback);
+    let rollback: Vec<String> = plan.script.rollback.iter().chain(functions).cloned().collect();
+    let undo = [("cancel", &plan.script.cancel), ("rollback", &rollback)];
     let steps = steps(plan).into_iter().map(|step| (format!("{}: {}", step.name, step.summary), step.sql));
     let undo = undo.into_iter().map(|(name, sql)| (format!("{name}: the way back"), sql.clone()));
     for (at, (title, sql)) in steps.chain(undo).enumerate() {

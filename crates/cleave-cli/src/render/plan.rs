@@ -19,6 +19,7 @@ impl Human for PlanReport {
         text.push_str(&table::indented(&wishes(self)));
         section("Tables", &table::indented(&table_rows(self, verbose > 0)), &mut text);
         section("Crosses the boundary", &crossings(self), &mut text);
+        section("Functions", &functions(self), &mut text);
         section(&step_title(self), &table::indented(&step_rows(self)), &mut text);
         section("Locks", &table::indented(&lock_rows(self, verbose > 0)), &mut text);
         section("At the switch", &table::indented(&switch_rows(self)), &mut text);
@@ -114,6 +115,15 @@ fn crossings(plan: &PlanReport) -> String {
     let lines = plan.crossings.iter().map(|crossing| {
         let (kind, object, fate) = (crossing.kind.as_str(), &crossing.object, &crossing.fate);
         format!("  {kind:width$}  {object}\n  {:width$}  {}\n", "", paint(DIM, fate))
+    });
+    lines.collect()
+}
+
+/// What is done to each, and the lines that change.
+fn functions(plan: &PlanReport) -> String {
+    let lines = plan.functions.iter().map(|change| {
+        let diff: String = change.diff.iter().map(|line| format!("    {}\n", paint(DIM, line))).collect();
+        format!("  {}: {}\n{diff}", change.function, change.what)
     });
     lines.collect()
 }

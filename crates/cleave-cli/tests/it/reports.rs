@@ -87,6 +87,7 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
             object: "public.inventory.inventory_film_id_fkey".into(),
             fate: "becomes a watched reference".into(),
         }],
+        functions: Vec::new(),
         missing_roles: vec![MissingRole {
             role: "films_svc".into(),
             database: "products".into(),

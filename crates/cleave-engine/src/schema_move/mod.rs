@@ -6,6 +6,7 @@
 mod apply;
 mod close;
 mod drift;
+mod functions;
 mod gates;
 mod ladder;
 mod observe;

@@ -3,7 +3,7 @@
 
 use super::{
     apply::PREPARE,
-    gates,
+    functions, gates,
     ladder::{Attempt, Climb, Order, begin, undone},
     observe, plan_of,
 };
@@ -28,6 +28,8 @@ struct Turn {
     round: Round,
     plan: SchemaPlan,
     statements: Vec<String>,
+    /// Functions that the server checks afterwards: OID, name, and the search path to check it under.
+    checked: Vec<functions::Checked>,
     /// Tables under the names they have before it.
     tables: Vec<QualifiedName>,
     /// Views under the old names, locked first: who writes through them takes them first.
@@ -54,7 +56,8 @@ pub(super) async fn cutover(runner: &mut Runner, dry_run: bool) -> Result<Cutove
     gates::sessions(runner, &row, &fresh, &session, PREPARE).await?;
     let turn = Turn {
         round: Round::Cutover,
-        statements: fresh.script.cutover.clone(),
+        statements: functions::cutover(&fresh),
+        checked: functions::valid(&fresh, &session).await?,
         tables: fresh.old_names(),
         views: Vec::new(),
         from: MoveState::Prepared,
@@ -81,6 +84,7 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
     gates::dependents(runner, &plan, &session).await?;
     let strays = observe::new_partitions(&session, &plan).await?;
     let mut statements = plan.script.rollback.clone();
+    statements.extend(functions::rollback(runner, &row, &plan, &session).await?);
     statements.extend(
         strays
             .iter()
@@ -89,6 +93,7 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
     let turn = Turn {
         round: Round::Rollback,
         statements,
+        checked: Vec::new(),
         tables: plan.new_names().into_iter().chain(strays.into_iter().map(|stray| stray.now)).collect(),
         views: if plan.layer == NameLayer::View { plan.old_names() } else { Vec::new() },
         from: MoveState::Switched,
@@ -203,6 +208,7 @@ async fn change(
         gates::unchanged(&turn.plan, session).await?;
     }
     sql(session, &script(&turn.statements)).await?;
+    functions::check(&turn.checked, session).await?;
     sql(session, "set local search_path = ''").await?;
     MoveRow::transition(&**session, &runner.service, &[turn.from], turn.to).await?;
     cleave_journal::set_owner(&**session, &runner.service, &runner.m.name, turn.epoch).await?;
@@ -213,7 +219,8 @@ async fn change(
         })?;
         MoveRow::set_plan(&**session, &runner.service, &value, &turn.plan.fingerprint).await?;
     }
-    let detail = json!({ "epoch": turn.epoch.0, "tables": turn.tables.len() });
+    let texts = functions::texts(&turn.plan, session).await?;
+    let detail = json!({ "epoch": turn.epoch.0, "tables": turn.tables.len(), "functions": texts });
     runner.enter(&**session, row, (turn.round.as_str(), EntryEvent::Done), &detail).await
 }
 

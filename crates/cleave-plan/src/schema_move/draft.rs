@@ -1,7 +1,7 @@
 //! Makes the plan of a schema move.
 
 use super::script::{self, Wanted};
-use super::{NameLayer, RelocatedSequence, RelocatedTable, SchemaPlan, crossings, paths, refuse};
+use super::{NameLayer, RelocatedSequence, RelocatedTable, SchemaPlan, crossings, functions, paths, refuse};
 use crate::{Finding, Name, PLAN_VERSION, Scope};
 use cleave_config::{Layer, SchemaMove, Service};
 use cleave_ddl::service_schema::ServiceSchema;
@@ -42,6 +42,9 @@ pub fn plan_schema_move(
     let changes = paths::changes(schema, &old_schemas, seen.around);
     let (changes, refused) = refuse::paths(changes, layer, seen);
     findings.extend(refused);
+    let path = paths::of_database(seen.around);
+    let (functions, unread) = functions::changes(&scope, schema, layer, &old_schemas, path);
+    findings.extend(unread);
     let missing_roles = missing_roles(seen.catalog, owner, reader);
     let guarded = wish.guard && layer == NameLayer::View && seen.catalog.facts.superuser;
     findings.extend(notes(wish, layer, guarded, seen));
@@ -82,6 +85,7 @@ pub fn plan_schema_move(
         guarded,
         tables: scope.tables.iter().map(|table| relocated(table, schema)).collect(),
         sequences: sequences(&scope, schema),
+        functions,
         crossings: crossings::list(&scope, layer),
         findings,
         script: script::write(&wanted),

@@ -5,11 +5,13 @@
 
 mod crossings;
 mod draft;
+mod functions;
 mod paths;
 mod refuse;
 mod script;
 
 pub use draft::{Observation, plan_schema_move};
+pub use functions::FunctionChange;
 pub use paths::{PathChange, lacking_paths, restored_paths};
 
 use crate::{Crossing, Finding, Name, Weight};
@@ -112,6 +114,8 @@ pub struct SchemaPlan {
     pub sequences: Vec<RelocatedSequence>,
     /// Search paths that `apply` changes.
     pub paths: Vec<PathChange>,
+    /// Functions that are made anew at the cutover.
+    pub functions: Vec<FunctionChange>,
     /// What leaves the boundary.
     pub crossings: Vec<Crossing>,
     /// Findings, refusals first.

@@ -28,7 +28,7 @@ pub(super) fn changes(new: &Ident, old: &[Ident], around: &Surroundings) -> Vec<
         Some(PathChange { role, before: before.map(ToOwned::to_owned), after })
     };
     let database = setting(around, None);
-    let effective = database.map_or(around.default_path.as_str(), |setting| setting.path.as_str());
+    let effective = of_database(around);
     let mut changes: Vec<PathChange> =
         change(None, database.map(|setting| setting.path.as_str()), effective).into_iter().collect();
     let mut roles: Vec<&Ident> = around.paths.iter().filter_map(|setting| setting.role.as_ref()).collect();
@@ -40,6 +40,11 @@ pub(super) fn changes(new: &Ident, old: &[Ident], around: &Surroundings) -> Vec<
         changes.extend(change(Some(role), here.map(|setting| setting.path.as_str()), &effective.path));
     }
     changes
+}
+
+/// The path of a session whose role has none of its own.
+pub(super) fn of_database(around: &Surroundings) -> &str {
+    setting(around, None).map_or(around.default_path.as_str(), |setting| setting.path.as_str())
 }
 
 /// Settings that name the old schema and not the new one before it: made by somebody since `apply`.

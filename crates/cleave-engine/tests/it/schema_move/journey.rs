@@ -74,6 +74,7 @@ async fn there_and_back_and_there(version: Version, keys: &str) {
         let status = shop.status(&service).await;
         assert_eq!((status.state, status.problems.as_slice()), (ServiceState::Switched, [].as_slice()));
         old_and_new_names_answer(&shop).await;
+        functions_answer(&shop).await;
         let report = shop.switch(&service, ROLLBACK).await;
         assert_eq!((report.home.as_str(), report.epoch), ("monolith", round * 2));
         assert!(workload.wait_for(30, LOAD_LIMIT).await, "writers stand still after a rollback");
@@ -85,6 +86,7 @@ async fn there_and_back_and_there(version: Version, keys: &str) {
     assert!(record.refused.is_empty(), "{:?}", record.errors);
     shop.verb(&service, Verb::Complete).await.unwrap();
     only_new_names_answer(&shop).await;
+    functions_answer(&shop).await;
     let status = shop.status(&service).await;
     assert_eq!((status.state, status.home.as_str()), (ServiceState::Done, "monolith/customers"));
 }
@@ -115,6 +117,26 @@ async fn old_and_new_names_answer(shop: &Shop) {
         text(&admin, "select n.nspname::text from pg_statistic_ext s join pg_namespace n on n.oid = s.stxnamespace where stxname = 'customer_words'").await,
         "customers"
     );
+}
+
+/// Functions answer whatever the caller's path is, though nothing may stand under the old names.
+async fn functions_answer(shop: &Shop) {
+    let client = shop.client().await;
+    for path in ["public", "customers, public", ""] {
+        client
+            .batch_execute(&format!("set search_path = {}", if path.is_empty() { "''" } else { path }))
+            .await
+            .unwrap();
+        client
+            .batch_execute("select public.rename_customer(1, 'renamed'); call public.forget(1)")
+            .await
+            .unwrap();
+        assert_eq!(text(&client, "select public.name_of(1)").await, "renamed");
+        assert!(number(&client, "select public.fixed_path()").await >= 200);
+        assert!(number(&client, "select count(*) from public.all_customers()").await >= 200);
+        assert!(number(&client, "select public.put_together('customers.customer')").await >= 200);
+        assert!(number(&client, "select count(*) from public.customer_city").await >= 200);
+    }
 }
 
 async fn only_new_names_answer(shop: &Shop) {

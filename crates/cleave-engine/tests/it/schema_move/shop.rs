@@ -47,6 +47,13 @@ create function name_of(wanted bigint) returns text language sql as 'select name
 create function rename_customer(wanted bigint, called text) returns void language plpgsql as
     $f$ begin update public.customer set name = called where id = wanted; end $f$;
 create function fixed_path() returns bigint language sql set search_path = public as 'select count(*) from customer';
+create procedure forget(wanted bigint) language plpgsql as
+    $f$ declare gone public.customer%rowtype; begin
+        for gone in select * from customer where id = wanted loop delete from public.note n where n.customer_id = gone.id; end loop;
+    end $f$;
+create function all_customers() returns setof customer language sql as 'select * from customer';
+create function put_together(wanted text) returns bigint language plpgsql as
+    $f$ declare found bigint; begin execute 'select count(*) from ' || wanted into found; return found; end $f$;
 insert into city values (1, 'one'), (2, 'two');
 insert into customer (city_id, name) select n % 2 + 1, ' customer ' || n from generate_series(1, 200) n;
 insert into note (customer_id, body) select id, 'n' from customer;

@@ -1,0 +1,116 @@
+//! Functions at a switch: their new texts, whether the server finds every name in them, and the old texts again.
+
+use crate::{EngineError, runner::Runner, switch::sql};
+use cleave_journal::{EntryEvent, MoveRow};
+use cleave_pg::{During, Session};
+use cleave_plan::{FunctionChange, SchemaPlan};
+use std::collections::BTreeMap;
+
+/// A function whose names the server can check.
+pub(super) struct Checked {
+    oid: u32,
+    function: String,
+    path: String,
+}
+
+/// What the cutover runs: the names of the tables first, then the functions. Bodies are checked afterwards, as one that
+/// fails today may fail tomorrow.
+pub(super) fn cutover(plan: &SchemaPlan) -> Vec<String> {
+    let mut statements = plan.script.cutover.clone();
+    if !plan.functions.is_empty() {
+        statements.push("set local check_function_bodies = off".to_owned());
+        statements.extend(plan.functions.iter().flat_map(|change| change.cutover.iter().cloned()));
+    }
+    statements
+}
+
+/// Those in which the server finds every name now.
+pub(super) async fn valid(plan: &SchemaPlan, session: &Session) -> Result<Vec<Checked>, EngineError> {
+    let candidates = plan.functions.iter().filter_map(|change| {
+        let path = change.checked_under.clone()?;
+        Some(Checked { oid: change.oid, function: change.function.clone(), path })
+    });
+    let mut valid = Vec::new();
+    for function in candidates {
+        sql(session, "begin read only").await?;
+        let checked = validate(&function, session).await;
+        sql(session, "rollback").await?;
+        if checked.is_ok() {
+            valid.push(function);
+        }
+    }
+    Ok(valid)
+}
+
+/// In the switch's transaction, under the new names.
+pub(super) async fn check(functions: &[Checked], session: &Session) -> Result<(), EngineError> {
+    for function in functions {
+        validate(function, session).await.map_err(|error| {
+            EngineError::gate(
+                "C1117",
+                format!("function {} would no longer find its names: {error}", function.function),
+            )
+            .hint("write its names anew by hand, then run the command again")
+        })?;
+    }
+    Ok(())
+}
+
+async fn validate(function: &Checked, session: &Session) -> Result<(), EngineError> {
+    let settings = format!("set local check_function_bodies = on; set local search_path = {}", function.path);
+    sql(session, &settings).await?;
+    session
+        .execute("select pg_catalog.fmgr_sql_validator($1)", &[&function.oid])
+        .await
+        .during("checking a function")?;
+    Ok(())
+}
+
+/// A digest of each changed function's text as it is now, by OID.
+pub(super) async fn texts(
+    plan: &SchemaPlan,
+    session: &Session,
+) -> Result<BTreeMap<String, String>, EngineError> {
+    let oids: Vec<u32> = plan.functions.iter().map(|change| change.oid).collect();
+    let rows = session
+        .query(
+            "select oid::text, pg_catalog.md5(pg_catalog.concat_ws('|', prosrc, proconfig::text))
+             from pg_catalog.pg_proc where oid = any ($1)",
+            &[&oids],
+        )
+        .await
+        .during("reading the functions")?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The old texts again, but of functions that somebody has changed since the cutover.
+pub(super) async fn rollback(
+    runner: &Runner,
+    row: &MoveRow,
+    plan: &SchemaPlan,
+    session: &Session,
+) -> Result<Vec<String>, EngineError> {
+    if plan.functions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries = cleave_journal::entries(&**session, &runner.service).await?;
+    let cutover = entries.iter().rev().find(|entry| {
+        entry.incarnation == row.id && entry.step == "cutover" && entry.event == EntryEvent::Done
+    });
+    let left = cutover.and_then(|entry| entry.detail.get("functions")).cloned().unwrap_or_default();
+    let now = texts(plan, session).await?;
+    let is_ours = |change: &&FunctionChange| {
+        let oid = change.oid.to_string();
+        left.get(&oid).and_then(serde_json::Value::as_str) == now.get(&oid).map(String::as_str)
+            && now.contains_key(&oid)
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = plan.functions.iter().partition(is_ours);
+    for change in others {
+        let message =
+            format!("function {} was changed since the cutover and stays as it is", change.function);
+        runner.events.note(Some(&runner.service), message);
+    }
+    let mut statements = vec!["set local check_function_bodies = off".to_owned()];
+    statements.extend(ours.into_iter().flat_map(|change| change.rollback.iter().cloned()));
+    Ok(statements)
+}
