@@ -34,7 +34,7 @@ pub use readiness::table_findings;
 pub use room::{Room, check_room};
 pub use schema_move::{
     FunctionChange, NameLayer, Observation, PathChange, RelocatedSequence, RelocatedTable, SchemaPlan,
-    SchemaScript, lacking_paths, plan_schema_move, restored_paths,
+    SchemaScript, functions_back, lacking_paths, plan_schema_move, restored_paths,
 };
 pub use scope::Scope;
 pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};

@@ -49,12 +49,14 @@ fn body(service: &ServiceName, moved: &[(QualifiedName, QualifiedName)]) -> Stri
         format!("array[{}]::text[]", texts.join(", "))
     };
     let old = array(moved.iter().map(|(old, _)| old.quoted()).collect());
+    let shown = array(moved.iter().map(|(old, _)| old.to_string()).collect());
     let new = array(moved.iter().map(|(_, new)| new.to_string()).collect());
     let patterns = array(moved.iter().map(|(old, _)| pattern(old)).collect());
     format!(
         "
 declare
     old_names constant text[] := {old};
+    shown_names constant text[] := {shown};
     new_names constant text[] := {new};
     patterns constant text[] := {patterns};
     found integer;
@@ -78,7 +80,7 @@ begin
     if found is not null then
         raise exception using errcode = '55000',
             message = pg_catalog.format('%s stands in for %s, which moved with service %s: nothing was changed',
-                old_names[found], new_names[found], {}),
+                shown_names[found], new_names[found], {}),
             hint = pg_catalog.format('Run it on %s.', new_names[found]);
     end if;
 end

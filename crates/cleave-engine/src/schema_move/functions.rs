@@ -2,7 +2,7 @@
 
 use crate::{EngineError, runner::Runner, switch::sql};
 use cleave_journal::{EntryEvent, MoveRow};
-use cleave_pg::{During, Session};
+use cleave_pg::{During, Session, catalog::read_catalog};
 use cleave_plan::{FunctionChange, SchemaPlan};
 use std::collections::BTreeMap;
 
@@ -83,34 +83,28 @@ pub(super) async fn texts(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// The old texts again, but of functions that somebody has changed since the cutover.
+/// The old texts again. Functions that somebody has changed since the cutover, another service's cutover among them,
+/// keep the change: only the names in them go back.
 pub(super) async fn rollback(
     runner: &Runner,
     row: &MoveRow,
     plan: &SchemaPlan,
     session: &Session,
 ) -> Result<Vec<String>, EngineError> {
-    if plan.functions.is_empty() {
-        return Ok(Vec::new());
-    }
     let entries = cleave_journal::entries(&**session, &runner.service).await?;
     let cutover = entries.iter().rev().find(|entry| {
         entry.incarnation == row.id && entry.step == "cutover" && entry.event == EntryEvent::Done
     });
     let left = cutover.and_then(|entry| entry.detail.get("functions")).cloned().unwrap_or_default();
     let now = texts(plan, session).await?;
-    let is_ours = |change: &&FunctionChange| {
+    let untouched = |change: &&FunctionChange| {
         let oid = change.oid.to_string();
-        left.get(&oid).and_then(serde_json::Value::as_str) == now.get(&oid).map(String::as_str)
-            && now.contains_key(&oid)
+        now.get(&oid).is_some_and(|now| left.get(&oid).and_then(serde_json::Value::as_str) == Some(now))
     };
-    let (ours, others): (Vec<_>, Vec<_>) = plan.functions.iter().partition(is_ours);
-    for change in others {
-        let message =
-            format!("function {} was changed since the cutover and stays as it is", change.function);
-        runner.events.note(Some(&runner.service), message);
-    }
+    let untouched: Vec<u32> = plan.functions.iter().filter(untouched).map(|change| change.oid).collect();
+    let catalog = read_catalog(session).await?;
+    let back = cleave_plan::functions_back(&catalog, plan, &untouched);
     let mut statements = vec!["set local check_function_bodies = off".to_owned()];
-    statements.extend(ours.into_iter().flat_map(|change| change.rollback.iter().cloned()));
+    statements.extend(back);
     Ok(statements)
 }

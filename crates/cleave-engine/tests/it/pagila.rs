@@ -1,7 +1,7 @@
 //! Pagila, a monolith that other people made: its films move from PostgreSQL 14 to 18 and back, and nobody who asks
 //! the monolith can tell.
 
-mod answers;
+pub(crate) mod answers;
 mod load;
 pub(crate) mod source;
 

@@ -1,10 +1,10 @@
 //! Functions whose text names a moved table. Text does not follow its tables: names in it are written anew, and what
 //! cannot be read or is put together at run time is named for a person.
 
-use super::NameLayer;
+use super::{NameLayer, SchemaPlan};
 use crate::{Finding, Scope};
 use cleave_ddl::schema_move::path::SearchPath;
-use cleave_model::catalog::{Function, FunctionKind};
+use cleave_model::catalog::{Catalog, Function, FunctionKind};
 use cleave_model::{Ident, QualifiedName};
 use cleave_sql::{Moved, Names, Resolver, Rewritten, parse_search_path, rewrite_function};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,46 @@ fn moved(scope: &Scope<'_>, schema: &Ident) -> Moved {
     Moved { relations, ..Moved::default() }
 }
 
+/// What a rollback does to functions as they are now. Those that still have the text that the cutover gave them
+/// (`untouched`) get their old one; in others, which somebody or another service's cutover has changed since, the new
+/// names become the old ones.
+pub fn functions_back(catalog: &Catalog, plan: &SchemaPlan, untouched: &[u32]) -> Vec<String> {
+    let (schema, old_schemas) = (plan.new_schema(), plan.old_schemas());
+    let tables = plan.tables.iter().map(|table| (table.to.qualified(), table.from.qualified()));
+    let owned = plan.sequences.iter().filter(|sequence| sequence.owned);
+    let relations: BTreeMap<_, _> =
+        tables.chain(owned.map(|sequence| (sequence.to.qualified(), sequence.from.qualified()))).collect();
+    let moved = Moved { relations, ..Moved::default() };
+    let resolver = Resolver::new(catalog, &[]);
+    let place =
+        Place { schema: &schema, old_schemas: &old_schemas, layer: plan.layer, moved: Moved::default() };
+    let mut statements = Vec::new();
+    for function in catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate && f.body.is_some())
+    {
+        let change = plan.functions.iter().find(|change| change.oid == function.oid.0);
+        if let Some(change) = change.filter(|_| untouched.contains(&function.oid.0)) {
+            statements.extend(change.rollback.iter().cloned());
+            continue;
+        }
+        let rewritten = rewrite_function(function, catalog, &moved, Names::Qualified, &resolver);
+        let path = own_path(function).filter(|path| change.is_some() && path.has(&schema));
+        if rewritten.edits.is_empty() && path.is_none() {
+            continue;
+        }
+        statements.push(enter(function, &place));
+        statements.push(rewritten.text);
+        if let Some(path) = path {
+            statements.push(set_path(function, &path.without(&schema)));
+        }
+    }
+    statements
+}
+
+fn set_path(function: &Function, path: &SearchPath) -> String {
+    let signature = format!("{}({})", function.name.quoted(), function.identity_arguments);
+    format!("alter routine {signature} set search_path = {}", path.sql())
+}
+
 fn name_of(function: &Function) -> String {
     format!("{}({})", function.name, function.identity_arguments)
 }
@@ -91,8 +131,7 @@ fn change(function: &Function, rewritten: &Rewritten, place: &Place<'_>) -> Opti
         cutover.push(rewritten.text.clone());
     }
     if let Some(path) = &path {
-        let signature = format!("{}({})", function.name.quoted(), function.identity_arguments);
-        cutover.push(format!("alter routine {signature} set search_path = {}", path.sql()));
+        cutover.push(set_path(function, path));
     }
     let mut diff = lines_that_differ(&function.definition, &rewritten.text);
     diff.extend(path.as_ref().map(|path| format!("+ set search_path = {}", path.sql())));

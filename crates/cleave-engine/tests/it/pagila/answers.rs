@@ -50,10 +50,10 @@ const CALLS: [(&str, &str); 14] = [
 ];
 
 /// By the text of the query: its rows, or the SQLSTATE.
-pub(super) type Answers = BTreeMap<&'static str, Result<Vec<String>, String>>;
+pub(crate) type Answers = BTreeMap<&'static str, Result<Vec<String>, String>>;
 
 /// A view or function of Pagila that nobody asks is a failure of these tests.
-pub(super) async fn assert_all_are_asked(client: &Client) {
+pub(crate) async fn assert_all_are_asked(client: &Client) {
     let views = "select relname from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace";
     assert_eq!(names(client, views).await, unique(VIEWS.iter().map(|(name, _)| *name)));
     let functions = "select proname from pg_proc where pronamespace = 'public'::regnamespace";
@@ -61,7 +61,7 @@ pub(super) async fn assert_all_are_asked(client: &Client) {
 }
 
 /// Asks everything there is.
-pub(super) async fn answers(client: &Client) -> Answers {
+pub(crate) async fn answers(client: &Client) -> Answers {
     let mut answers = Answers::new();
     for (_, query) in VIEWS.iter().chain(&CALLS) {
         let rows = client.query(&format!("select answer::text from ({query}) answer"), &[]).await;
@@ -75,7 +75,7 @@ pub(super) async fn answers(client: &Client) -> Answers {
 }
 
 /// Names what differs; the answers themselves are too long to be shown.
-pub(super) fn assert_same(now: &Answers, before: &Answers, when: &str) {
+pub(crate) fn assert_same(now: &Answers, before: &Answers, when: &str) {
     for (query, answer) in now {
         let expected = &before[query];
         let first = match (answer, expected) {

@@ -21,12 +21,18 @@ const REWARDED: &str = "
 
 /// Pagila and a configuration that moves `films`; `None` where there is no Pagila.
 pub(super) async fn cinema(test: &str, bridge: &str) -> Option<Cinema> {
-    folder(test)?;
-    let m = TestDatabase::create(Version::V14, "pagila_m").await.unwrap();
+    let m = database(test, Version::V14).await?;
     let n = TestDatabase::create(Version::V18, "pagila_n").await.unwrap();
+    Some(Cinema::over(m, n, &FILMS, bridge))
+}
+
+/// A database with Pagila in it; `None` where there is no Pagila.
+pub(crate) async fn database(test: &str, version: Version) -> Option<TestDatabase> {
+    folder(test)?;
+    let m = TestDatabase::create(version, "pagila_m").await.unwrap();
     fill(&m, test, &["pagila-schema.sql", "pagila-data.sql"]).await?;
     m.connect().await.unwrap().batch_execute(REWARDED).await.unwrap();
-    Some(Cinema::over(m, n, &FILMS, bridge))
+    Some(m)
 }
 
 /// Loads Pagila's files into a database; `None` where there is no Pagila.

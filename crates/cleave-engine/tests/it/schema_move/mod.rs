@@ -1,4 +1,8 @@
 //! Moves inside one database, on real servers.
 
+mod drift;
 mod journey;
+mod pagila;
+mod refusals;
 mod shop;
+mod storefront;

@@ -154,6 +154,18 @@ impl Shop {
         client
     }
 
+    /// Waits until sessions that tests have dropped are gone: the server takes its time.
+    pub(super) async fn until_alone(&self) {
+        const OTHERS: &str = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                              and backend_type = 'client backend' and application_name not like 'cleave %'";
+        let client = self.client().await;
+        let begun = std::time::Instant::now();
+        while crate::cinema::number(&client, OTHERS).await > 0 {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "sessions stay");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Writes through the old names, bare and with `schema` before them (`public.`, or nothing); `refused` counts what an
     /// application would see as an error.
     pub(super) async fn writers(&self, schema: &str) -> Workload {
