@@ -91,9 +91,18 @@ fn a_lock_budget_shorter_than_one_attempt_is_a_contradiction() {
 #[test]
 fn keys_of_later_versions_are_known_but_not_available() {
     insta::assert_snapshot!(check(
-        "[services.films]\nhome = \"monolith/films\"\ntables = [\"public.film\"]\nbridge = \"view\"\non_ddl = \"follow\"\n\
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\non_ddl = \"follow\"\n\
          [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n\
          [splits.address]\ntable = \"public.address\"\n[upgrade]\nfrom = \"monolith\"\n"
+    ));
+}
+
+#[test]
+fn keys_of_one_kind_of_move_are_refused_for_the_other() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"monolith/films\"\ntables = [\"public.film\"]\nbridge = \"forward\"\ncopies = [\"monolith/x\"]\n\
+         [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\nbridge = \"view\"\nreader = \"r\"\nguard = \"off\"\n\
+         [services.staff]\nhome = \"monolith/staff\"\ntables = [\"public.staff\"]\nreader = \"pg_me\"\nguard = \"on\"\n"
     ));
 }
 

@@ -1,7 +1,9 @@
 //! No failpoint of the engine stands where no command passes: it would be one that nobody is killed at.
 
 use super::OLDEST_TO_NEWEST;
+use super::in_place::{InPlace, JOURNEY};
 use super::stage::{Shape, Stage, Verb};
+use cleave_sandbox::Version;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -30,6 +32,10 @@ async fn every_point_of_the_code_is_passed_by_a_command_that_is_killed_there() {
         }
         writer.stop().await.unwrap();
         stage.tidy().await;
+    }
+    let in_place = InPlace::new(Version::V18, "view").await;
+    for verb in JOURNEY {
+        passed.extend(in_place.points(verb).await);
     }
     let mut written = BTreeSet::new();
     for name in ["cleave-engine", "cleave-stream"] {

@@ -6,6 +6,7 @@
 
 mod coverage;
 mod crashes;
+mod in_place;
 mod sample;
 mod stage;
 mod torture;
