@@ -37,8 +37,8 @@ pub use event::{Event, EventLine};
 pub use exit::ExitCode;
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{
-    ChangeSide, Crossing, CrossingKind, FunctionChange, LockUse, MissingRole, PlanReport, PlanStep, PlanWorkload,
-    PlannedTable, SpanningTransaction, StatementAtRisk,
+    ChangeSide, Crossing, CrossingKind, FunctionChange, LockUse, MissingRole, PlanReport, PlanStep,
+    PlanWorkload, PlannedTable, SpanningTransaction, StatementAtRisk,
 };
 pub use problem::{NextStep, Problem, Risk, Severity, SourceSpan};
 pub use proof::{

@@ -11,8 +11,8 @@ mod crossing;
 mod draft;
 mod finding;
 mod move_plan;
-mod pooler;
 mod plan;
+mod pooler;
 mod readiness;
 mod room;
 mod schema_move;
@@ -28,8 +28,8 @@ pub use move_plan::{
     BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
     PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript,
 };
-pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};
 pub use plan::Plan;
+pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};
 pub use readiness::table_findings;
 pub use room::{Room, check_room};
 pub use schema_move::{

@@ -96,11 +96,11 @@ pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Fai
 /// Says what becomes of known statements. Without sources that the user has named, what is missing is said in full only.
 async fn add_workload(
     work: &Work,
-    plan: &MovePlan,
+    plan: &Plan,
     arguments: &PlanArgs,
     report: &mut PlanReport,
 ) -> Result<(), Failure> {
-    let Some(service) = work.loaded.config.service(&plan.service) else { return Ok(()) };
+    let Some(service) = work.loaded.config.service(plan.service()) else { return Ok(()) };
     let options = arguments.workload.options();
     let read = cleave_engine::plan_workload(&work.topology, &service.name, plan, &options).await?;
     let (workload, mut problems) = read;

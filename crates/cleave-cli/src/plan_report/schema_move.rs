@@ -25,6 +25,7 @@ pub(super) fn report(plan: &SchemaPlan, limits: &Limits) -> PlanReport {
         missing_roles: Vec::new(),
         steps: steps(plan),
         locks: locks(plan),
+        workload: None,
         expected_pause_ms: None,
         write_pause_ms: u64::try_from(limits.write_pause.as_millis()).unwrap_or(u64::MAX),
         findings: plan.findings.iter().map(problem).collect(),

@@ -6,10 +6,12 @@ use cleave_api::{PlanWorkload, Problem, SpanningTransaction, StatementAtRisk};
 use cleave_model::workload::Workload;
 use cleave_model::{QualifiedName, ServiceName};
 use cleave_pg::catalog::read_catalog;
-use cleave_plan::{Layer, MovePlan, MovedNames, StatementVerdict, spanning, verdicts};
+use cleave_plan::{Layer, MovedNames, NameLayer, Plan, StatementVerdict, spanning, verdicts};
 
 /// The bridges of a live move.
 const BRIDGES: [Layer; 3] = [Layer::Forward, Layer::Local, Layer::None];
+/// Those of a move inside one database.
+const IN_PLACE: [Layer; 2] = [Layer::View, Layer::Path];
 
 /// Reads the workload of a plan's source and says what becomes of it; `None` if no source knows anything. What is to be
 /// said of the sources, and of statements that would break, are the problems beside it.
@@ -19,7 +21,7 @@ const BRIDGES: [Layer; 3] = [Layer::Forward, Layer::Local, Layer::None];
 pub async fn plan_workload(
     topology: &Topology,
     service: &ServiceName,
-    plan: &MovePlan,
+    plan: &Plan,
     options: &WorkloadOptions,
 ) -> Result<(Option<PlanWorkload>, Vec<Problem>), EngineError> {
     let service = crate::planning::service(topology, service.as_str())?;
@@ -35,21 +37,45 @@ pub async fn plan_workload(
     Ok((Some(workload), problems))
 }
 
-fn moved(plan: &MovePlan) -> MovedNames {
-    let tables = plan.tables.iter().filter(|table| !table.is_partition);
-    MovedNames {
-        tables: tables.map(|table| table.source.qualified()).collect(),
-        sequences: plan.sequences.iter().map(|sequence| sequence.source.qualified()).collect(),
+/// What old names lead to, and what they might.
+fn layers(plan: &Plan) -> (Layer, &'static [Layer]) {
+    match plan {
+        Plan::Live(plan) => (Layer::from(plan.bridge), &BRIDGES),
+        Plan::Schema(plan) => match plan.layer {
+            NameLayer::View => (Layer::View, &IN_PLACE),
+            NameLayer::Path => (Layer::Path, &IN_PLACE),
+        },
     }
 }
 
-fn summary(plan: &MovePlan, major: u32, workload: &Workload) -> PlanWorkload {
-    let moved = moved(plan);
+/// Inside one database, sequences that no column owns keep their names until `complete`.
+fn moved(plan: &Plan) -> MovedNames {
+    match plan {
+        Plan::Live(plan) => {
+            let tables = plan.tables.iter().filter(|table| !table.is_partition);
+            MovedNames {
+                tables: tables.map(|table| table.source.qualified()).collect(),
+                sequences: plan.sequences.iter().map(|sequence| sequence.source.qualified()).collect(),
+            }
+        }
+        Plan::Schema(plan) => {
+            let tables = plan.tables.iter().filter(|table| !table.is_partition);
+            let owned = plan.sequences.iter().filter(|sequence| sequence.owned);
+            MovedNames {
+                tables: tables.map(|table| table.from.qualified()).collect(),
+                sequences: owned.map(|sequence| sequence.from.qualified()).collect(),
+            }
+        }
+    }
+}
+
+fn summary(plan: &Plan, major: u32, workload: &Workload) -> PlanWorkload {
+    let (moved, (layer, offered)) = (moved(plan), layers(plan));
     let touches = workload.statements.iter().filter(|statement| {
         statement.tables.iter().any(|used| moved.tables.contains(&used.table))
             || statement.sequences.iter().any(|sequence| moved.sequences.contains(sequence))
     });
-    let at_risk = verdicts(workload, &moved, Layer::from(plan.bridge), major, &BRIDGES);
+    let at_risk = verdicts(workload, &moved, layer, major, offered);
     let spanning = spanning(workload, &moved).into_iter().map(|transaction| {
         let (inside, outside): (Vec<_>, Vec<_>) =
             transaction.written.iter().partition(|name| moved.tables.contains(name));
@@ -83,22 +109,26 @@ fn statement(verdict: StatementVerdict) -> StatementAtRisk {
 }
 
 /// One warning for all: the statements themselves stand beside it.
-fn warning(plan: &MovePlan, workload: &PlanWorkload) -> Option<Problem> {
+fn warning(plan: &Plan, workload: &PlanWorkload) -> Option<Problem> {
     let broken: Vec<&StatementAtRisk> =
         workload.at_risk.iter().filter(|statement| !statement.breaks.is_empty()).collect();
     if broken.is_empty() {
         return None;
     }
-    let bridge = Layer::from(plan.bridge);
+    let (bridge, offered) = layers(plan);
     let count = counted(broken.len() as u64, "known statement", "known statements");
-    let carriers = BRIDGES.iter().filter(|other| {
+    let carriers = offered.iter().filter(|other| {
         **other != bridge && broken.iter().all(|s| s.carried_by.iter().any(|name| name == other.as_str()))
     });
     let carriers: Vec<&str> = carriers.map(|layer| layer.as_str()).collect();
     let hint = match carriers.as_slice() {
+        [] if matches!(plan, Plan::Schema(_)) => {
+            "have applications name the tables without a schema, or with the new one, before the cutover"
+                .to_owned()
+        }
         [] => "have applications send them to the new home before the switch, or change them".to_owned(),
         names => format!("bridge = {} would carry all of them", names.join(" or ")),
     };
     let message = format!("{count} would fail under the old names through bridge {bridge}");
-    Some(Problem::warning("C1010", message).hint(hint).about(format!("service {}", plan.service)))
+    Some(Problem::warning("C1010", message).hint(hint).about(format!("service {}", plan.service())))
 }
