@@ -43,6 +43,12 @@ pub(crate) enum Kind {
     Choice(&'static [Choice]),
     /// Table to replica identity.
     IdentityMap,
+    /// A name by the rule of services' names.
+    Name,
+    /// Name of the old server to name of the new one.
+    NameMap,
+    /// A folder's path.
+    Folder,
     Duration,
     Size,
     Count {
@@ -133,8 +139,9 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "upgrade",
         named: false,
         required: false,
-        available: false,
-        doc: "A whole database goes to a new server or version, with unchanged names.",
+        available: true,
+        doc: "A whole database goes to a new server or version, with unchanged names. The verbs take it by its `name`, as they \
+              take a service.",
         keys: UPGRADE_KEYS,
     },
     Section {
@@ -273,7 +280,40 @@ const SPLIT_KEYS: &[Key] = &[
 
 const UPGRADE_KEYS: &[Key] = &[
     key("from", Kind::Database, Required, "The database to upgrade."),
-    key("to", Kind::Database, Required, "The database on the new server."),
+    key("to", Kind::Database, Required, "The database on the new server; it has to be empty."),
+    key(
+        "name",
+        Kind::Name,
+        Default("\"upgrade\""),
+        "What verbs, slots, publications and origins call it. Databases of one server that are upgraded at the same time need \
+         different names.",
+    ),
+    key(
+        "identity",
+        Kind::IdentityMap,
+        Optional,
+        "What Cleave may set as replica identity, by table, as for a service.",
+    ),
+    key(
+        "tablespaces",
+        Kind::NameMap,
+        Optional,
+        "Tablespaces of the old server that the new one lacks, and what takes their place there: \
+         `{ fast = \"pg_default\" }`.",
+    ),
+    key(
+        "pgbouncer",
+        Kind::Pooler,
+        Optional,
+        "The pooler whose clients follow the database to its home, as for a service.",
+    ),
+    key(
+        "client_tools",
+        Kind::Folder,
+        Optional,
+        "Folder with the `pg_dump` to use. Default: the newest of `PATH` and the places of Debian and Red Hat that fits both \
+         servers.",
+    ),
 ];
 
 const LIMIT_KEYS: &[Key] = &[

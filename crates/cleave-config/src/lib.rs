@@ -33,5 +33,6 @@ pub use schema::schema;
 pub use source::{Excerpt, Source, Span, Spanned};
 pub use topology::{
     Bridge, Config, Database, Home, Hooks, IdentityChoice, Layer, Limits, OnDdl, Pooler, SchemaMove, Service,
+    WholeDatabase,
 };
 pub use url::UrlSource;

@@ -64,11 +64,12 @@ fn kind_schema(kind: &Kind) -> Value {
     let texts = || json!({ "type": "array", "items": { "type": "string" } });
     let matching = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match kind {
-        Kind::Url | Kind::Table | Kind::Role => text(),
+        Kind::Url | Kind::Table | Kind::Role | Kind::Folder => text(),
         Kind::UrlMap => {
             json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": text() })
         }
-        Kind::Database => matching(NAME),
+        Kind::Database | Kind::Name => matching(NAME),
+        Kind::NameMap => json!({ "type": "object", "additionalProperties": text() }),
         Kind::Home => matching(HOME),
         Kind::Homes => json!({ "type": "array", "items": matching(HOME) }),
         Kind::Patterns => json!({ "type": "array", "items": text(), "minItems": 1 }),

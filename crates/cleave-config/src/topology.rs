@@ -11,7 +11,7 @@ pub struct Config {
     pub file: String,
     /// The databases, in the order of the file.
     pub databases: Vec<Database>,
-    /// The services, in the order of the file.
+    /// The services, in the order of the file; last, if there is one, `[upgrade]`.
     pub services: Vec<Service>,
     /// What a run may take.
     pub limits: Limits,
@@ -59,6 +59,8 @@ pub struct Service {
     pub identity: BTreeMap<QualifiedName, Spanned<IdentityChoice>>,
     /// The pooler whose clients follow the service to its home.
     pub pooler: Option<Pooler>,
+    /// Set for `[upgrade]`: it is no service but everything in `from`, under unchanged names.
+    pub whole: Option<WholeDatabase>,
     /// Where the service's name stands.
     pub span: crate::Span,
 }
@@ -72,6 +74,15 @@ pub struct Pooler {
     pub databases: Vec<String>,
     /// The file with the lines of these databases; a relative path starts at the folder of `cleave.toml`.
     pub config: PathBuf,
+}
+
+/// What `[upgrade]` says beside its two databases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WholeDatabase {
+    /// Tablespaces of the old server by name, and what takes their place.
+    pub tablespaces: BTreeMap<Ident, Ident>,
+    /// Folder with the `pg_dump` to use.
+    pub client_tools: Option<PathBuf>,
 }
 
 /// `database/schema`: the system of record of a service's tables, or the place of a copy.

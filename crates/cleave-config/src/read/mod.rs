@@ -10,6 +10,7 @@ mod schema_move;
 mod sections;
 mod services;
 mod settings;
+mod upgrade;
 mod value;
 
 use crate::{Config, ConfigErrors, ErrorCode, Source};
@@ -30,7 +31,9 @@ pub(crate) fn read(source: Source<'_>) -> Result<Config, ConfigErrors> {
     let root: &dyn TableLike = document.as_table();
     sections::check_top_level(root, &mut findings);
     let databases = databases::read(root, &mut findings);
-    let services = services::read(root, &databases, &mut findings);
+    let mut services = services::read(root, &databases, &mut findings);
+    let upgrade = upgrade::read(root, &databases, &services, &mut findings);
+    services.extend(upgrade);
     let limits = settings::limits(root, &mut findings);
     let hooks = settings::hooks(root, &mut findings);
     crate::claims::check_exact_claims(&services, &mut findings);

@@ -31,9 +31,11 @@ pub(crate) fn check_top_level(root: &dyn TableLike, findings: &mut Findings<'_>)
             None => unknown(name, &span, "the file", keys::SECTIONS.iter().map(|s| s.name), findings),
         }
     }
-    for section in
-        keys::SECTIONS.iter().filter(|section| section.required && root.get(section.name).is_none())
-    {
+    // A file about an upgrade alone needs no services.
+    let needed = |section: &&Section| {
+        section.required && (section.name != "services" || root.get("upgrade").is_none())
+    };
+    for section in keys::SECTIONS.iter().filter(needed).filter(|section| root.get(section.name).is_none()) {
         findings
             .report(ErrorCode::MissingKey, &(0..0), format!("the file has no {}", section.header()))
             .hint(first_line(section.doc));

@@ -69,6 +69,7 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         on_ddl: OnDdl::Stop,
         identity,
         pooler,
+        whole: None,
         span: entry.span.clone(),
     })
 }
@@ -152,7 +153,10 @@ fn bridge(choice: Spanned<&'static str>, findings: &mut Findings<'_>) -> Option<
     Some(Spanned { value, span: choice.span })
 }
 
-fn identity(item: &Item, findings: &mut Findings<'_>) -> BTreeMap<QualifiedName, Spanned<IdentityChoice>> {
+pub(super) fn identity(
+    item: &Item,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<QualifiedName, Spanned<IdentityChoice>> {
     let mut found = BTreeMap::new();
     let Some(table) = value::table(item, "identity", findings) else { return found };
     for (name, item) in table.iter() {

@@ -93,7 +93,7 @@ fn keys_of_later_versions_are_known_but_not_available() {
     insta::assert_snapshot!(check(
         "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\non_ddl = \"follow\"\n\
          [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n\
-         [splits.address]\ntable = \"public.address\"\n[upgrade]\nfrom = \"monolith\"\n"
+         [splits.address]\ntable = \"public.address\"\n"
     ));
 }
 
@@ -104,6 +104,29 @@ fn keys_of_one_kind_of_move_are_refused_for_the_other() {
          [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\nbridge = \"view\"\nreader = \"r\"\nguard = \"off\"\n\
          [services.staff]\nhome = \"monolith/staff\"\ntables = [\"public.staff\"]\nreader = \"pg_me\"\nguard = \"on\"\n"
     ));
+}
+
+#[test]
+fn an_upgrade_names_two_databases_of_the_file_and_no_service() {
+    insta::assert_snapshot!(check(
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\n\
+         [upgrade]\nfrom = \"monolith\"\nto = \"elsewhere\"\nname = \"films\"\ntablespace = { a = \"b\" }\n"
+    ));
+    insta::assert_snapshot!(check("[upgrade]\nfrom = \"products\"\nto = \"products\"\n"));
+}
+
+#[test]
+fn an_upgrade_stands_beside_services_or_alone() {
+    let text = "[databases]\na = { url = \"env:A\" }\nb = { url = \"env:B\" }\n\
+                [upgrade]\nfrom = \"a\"\nto = \"b\"\ntablespaces = { fast = \"pg_default\" }\n\
+                identity = { \"public.log\" = \"full\" }\nclient_tools = \"/opt/pg18/bin\"\n";
+    let config = Config::parse(text, "cleave.toml").unwrap();
+    let upgrade = config.service("upgrade").unwrap();
+    assert_eq!((upgrade.from.as_str(), upgrade.home.value.database.as_str()), ("a", "b"));
+    assert_eq!(upgrade.identity.len(), 1);
+    let whole = upgrade.whole.as_ref().unwrap();
+    assert_eq!(whole.tablespaces.len(), 1);
+    assert_eq!(whole.client_tools.as_deref(), Some(std::path::Path::new("/opt/pg18/bin")));
 }
 
 #[test]
