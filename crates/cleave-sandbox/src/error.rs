@@ -19,6 +19,12 @@ pub enum Error {
         /// The folders that were looked at.
         looked: Vec<PathBuf>,
     },
+    /// There is no `pg_dump` beside the servers.
+    #[error("no pg_dump in the folder `client` of {}: run `cargo xtask servers`", shown(looked))]
+    NoClient {
+        /// The folders that were looked at.
+        looked: Vec<PathBuf>,
+    },
     /// PostgreSQL refuses to run as root, and there is no other user to run it as.
     #[error(
         "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it as"

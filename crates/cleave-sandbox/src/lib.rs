@@ -10,6 +10,7 @@ mod oracle;
 mod version;
 mod workload;
 
+pub use cluster::installation::client_tools;
 pub use cluster::{Cluster, Options, Pooler, StopMode, connect};
 pub use error::Error;
 pub use oracle::{Fault, Finding, Oracle, Verdict};

@@ -31,6 +31,19 @@ impl Installation {
     }
 }
 
+/// The folder of the pinned `pg_dump`, which lies beside the servers.
+///
+/// # Errors
+/// [`Error::NoClient`] when it has not been fetched.
+pub fn client_tools() -> Result<PathBuf, Error> {
+    let looked = folders();
+    let tools = |folder: &PathBuf| {
+        let tools = folder.join("client").canonicalize().ok()?.join("pgserver/pginstall/bin");
+        tools.join("pg_dump").is_file().then_some(tools)
+    };
+    looked.iter().find_map(tools).ok_or(Error::NoClient { looked })
+}
+
 pub(super) fn folders() -> Vec<PathBuf> {
     if let Some(folder) = std::env::var_os("CLEAVE_SERVERS").filter(|value| !value.is_empty()) {
         return vec![PathBuf::from(folder)];

@@ -1,7 +1,7 @@
 //! A throw-away PostgreSQL cluster: its folder, its server and its life. Nothing of it outlives its owner.
 
 mod account;
-mod installation;
+pub(crate) mod installation;
 mod options;
 mod pooler;
 mod server;
