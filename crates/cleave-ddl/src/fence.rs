@@ -33,6 +33,17 @@ pub struct Notice {
     /// The role that Cleave's applier logs in as. It passes only while a replication origin is set up, so that a
     /// person who logs in as that role is stopped too.
     pub applier_role: Ident,
+    /// How the home is reached.
+    pub way: Way,
+}
+
+/// What a refused writer can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Connect to the home, or write through the bridge.
+    Bridge,
+    /// Connect to the home: the whole database has moved.
+    Connect,
 }
 
 /// Creates or replaces the fence function.
@@ -58,8 +69,17 @@ pub fn function(service: &ServiceName, fence: &Fence) -> String {
 }
 
 fn refusing(service: &ServiceName, notice: &Notice, bridge: &str) -> String {
-    let Notice { home, since, applier_role } = notice;
-    let message = format!("this table belongs to service {service}, whose home is {home} since {since}");
+    let Notice { home, since, applier_role, way } = notice;
+    let (message, hint) = match way {
+        Way::Bridge => (
+            format!("this table belongs to service {service}, whose home is {home} since {since}"),
+            format!("Connect to {home} to write, or write through the bridge under the old name."),
+        ),
+        Way::Connect => (
+            format!("the home of this database is {home} since {since} ({service})"),
+            format!("Connect to {home} to write."),
+        ),
+    };
     format!(
         "begin
     if session_user = {applier} then
@@ -74,9 +94,7 @@ fn refusing(service: &ServiceName, notice: &Notice, bridge: &str) -> String {
 end",
         applier = quote_literal(applier_role.as_str()),
         message = quote_literal(&message),
-        hint = quote_literal(&format!(
-            "Connect to {home} to write, or write through the bridge under the old name."
-        )),
+        hint = quote_literal(&hint),
     )
 }
 

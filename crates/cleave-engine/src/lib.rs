@@ -29,6 +29,7 @@ mod streams;
 mod supervision;
 mod switch;
 mod topology;
+mod upgrade;
 mod verbs;
 mod verdict;
 mod wishes;

@@ -77,8 +77,13 @@ pub(crate) async fn plan_observed(
     service: &Service,
     observed: &Observed,
 ) -> Result<MovePlan, EngineError> {
-    let claimed = claimed_tables(topology, service, observed).await?;
-    let mut plan = cleave_plan::plan_move(service, &claimed, &observed.source, &observed.target);
+    let mut plan = match &service.whole {
+        Some(whole) => Box::pin(crate::upgrade::plan(service, whole, observed)).await?,
+        None => {
+            let claimed = claimed_tables(topology, service, observed).await?;
+            cleave_plan::plan_move(service, &claimed, &observed.source, &observed.target)
+        }
+    };
     plan.findings.extend(room(observed).await?);
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     plan.fingerprint = cleave_pg::fingerprint(&observed.m_session, &plan.source_oids()).await?;

@@ -157,7 +157,13 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
             Direction::Forward => (table.oid(), n_oid, starts.get(&table.oid()).copied().unwrap_or_default()),
             Direction::Back => (n_oid, table.oid(), Lsn::default()),
         };
-        Route { source_oid, target_oid, columns: columns(table, direction), identity: identity(table), start }
+        Route {
+            source_oid,
+            target_oid,
+            columns: columns(table, may_be_always(move_, direction)),
+            identity: identity(table),
+            start,
+        }
     });
     Ok(FollowSpec {
         service: move_.service.clone(),
@@ -178,15 +184,20 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
     })
 }
 
-/// At the new home identity columns are BY DEFAULT while the move is open; on M they are as they were.
-fn columns(table: &PlannedTable, direction: Direction) -> Vec<ColumnRoute> {
+/// True if identity columns of the target may be `GENERATED ALWAYS`: those of M are as they were; at the new home of a service
+/// they are BY DEFAULT while the move is open, and of an upgrade as on M.
+fn may_be_always(move_: &MoveContext, direction: Direction) -> bool {
+    direction == Direction::Back || move_.plan.whole.is_some()
+}
+
+fn columns(table: &PlannedTable, may_be_always: bool) -> Vec<ColumnRoute> {
     table
         .columns
         .iter()
         .map(|column| ColumnRoute {
             source_name: Ident::new(column.name.as_str()),
             target_name: Ident::new(column.name.as_str()),
-            identity_always: column.identity_always && direction == Direction::Back,
+            identity_always: column.identity_always && may_be_always,
         })
         .collect()
 }

@@ -58,6 +58,7 @@ pub fn plan_move(
         script: script(service, &carried, &place, target, &tables),
         publication: vec![publication::create(&service.name, Direction::Forward, &roots)],
         way_back: way_back(service, &scope, &place, &target_roots),
+        whole: None,
         fingerprint: String::new(),
         tables,
     }
@@ -93,7 +94,7 @@ fn unsupported(carried: &Carried<'_>, place: &Target<'_>, known: &[Finding]) -> 
         .collect()
 }
 
-fn planned_table(
+pub(crate) fn planned_table(
     table: &Table,
     (source, target): (&Catalog, &Catalog),
     place: &Target<'_>,
@@ -148,7 +149,10 @@ fn row_identity(table: &Table, service: &Service) -> (Option<RowIdentity>, Optio
     }
 }
 
-fn planned_sequence(sequence: &cleave_model::catalog::Sequence, place: &Target<'_>) -> PlannedSequence {
+pub(crate) fn planned_sequence(
+    sequence: &cleave_model::catalog::Sequence,
+    place: &Target<'_>,
+) -> PlannedSequence {
     PlannedSequence {
         source_oid: sequence.oid.0,
         source: Name::from(&sequence.name),
@@ -228,7 +232,7 @@ fn planned_indexes(table: create::TableIndexes) -> PlannedIndexes {
 }
 
 /// The way back reads N, so N needs the replica identities that `apply` sets on M.
-fn way_back(
+pub(crate) fn way_back(
     service: &Service,
     scope: &Scope<'_>,
     place: &Target<'_>,

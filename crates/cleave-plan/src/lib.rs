@@ -19,6 +19,7 @@ mod schema_move;
 mod scope;
 mod switch;
 mod switch_script;
+mod upgrade;
 
 pub use binary::STABLE_TYPES;
 pub use carrying::{Fate, Layer, MovedNames, StatementVerdict, fate, judge, spanning, verdicts};
@@ -26,7 +27,7 @@ pub use draft::plan_move;
 pub use finding::{Finding, Weight};
 pub use move_plan::{
     BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
-    PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript,
+    PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript, WholeDatabase,
 };
 pub use plan::Plan;
 pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};
@@ -39,3 +40,7 @@ pub use schema_move::{
 pub use scope::Scope;
 pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};
 pub use switch_script::{BackScript, FenceScript, SwitchScript};
+pub use upgrade::{
+    DUMP_SESSION, DumpError, LockRoom, Surroundings, old_fence, plan_upgrade, table_differences,
+    unplanned_tables, upgrade_findings, upgrade_script,
+};

@@ -184,6 +184,20 @@ pub struct TargetScript {
     pub cancel: Vec<String>,
 }
 
+/// What the plan of an upgrade has beside tables and sequences. Names are the same on both sides, the old side is fenced
+/// and stays as it is, and there is neither bridge nor copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeDatabase {
+    /// Who wrote the schema: `pg_dump 18.1`.
+    pub dumped_by: String,
+    /// Unlogged tables: carried without rows, and fenced.
+    pub unlogged: Vec<Name>,
+    /// Materialized views in the order in which they can be refreshed.
+    pub materialized_views: Vec<Name>,
+    /// Objects of the target that `cancel` drops, in this order, after tables.
+    pub dropped: Vec<String>,
+}
+
 /// The plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovePlan {
@@ -223,6 +237,9 @@ pub struct MovePlan {
     pub publication: Vec<String>,
     /// SQL for the new home before the way back is made: its publication.
     pub way_back: Vec<String>,
+    /// Set for an upgrade: everything moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<WholeDatabase>,
     /// `cleave_pg::fingerprint` of the moved tables on the source when the plan was made; filled in by the caller
     /// that reads the catalogs.
     pub fingerprint: String,
@@ -257,6 +274,14 @@ impl MovePlan {
         let mut oids: Vec<u32> = self.tables.iter().map(|table| table.source_oid).collect();
         oids.sort_unstable();
         oids
+    }
+
+    /// The name of a table or sequence of the old home while the new one is the home.
+    pub fn left_behind(&self, source: &Name) -> QualifiedName {
+        match self.whole {
+            Some(_) => source.qualified(),
+            None => source.qualified().in_schema(&self.copy_schema()),
+        }
     }
 
     /// Target schema as an identifier.

@@ -5,6 +5,7 @@ mod published;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::published::findings as published;
 use crate::{Finding, Scope};
 use cleave_assess::text::Body;
 use cleave_config::{Bridge, IdentityChoice, Service};
@@ -42,7 +43,7 @@ pub fn table_findings(scope: &Scope<'_>, service: &Service, target: Option<&Cata
     findings
 }
 
-fn servers(source: &Catalog, target: &Catalog) -> Vec<Finding> {
+pub(crate) fn servers(source: &Catalog, target: &Catalog) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (catalog, side) in [(source, "source"), (target, "target")] {
         let object = format!("{side} database {}", catalog.facts.database);
@@ -114,7 +115,7 @@ pub(crate) fn identity_choice<'s>(table: &Table, service: &'s Service) -> Option
 }
 
 /// A publication makes updates and deletes of a table without identity fail at once, so this comes before it is made.
-fn identity(table: &Table, service: &Service) -> Option<Finding> {
+pub(crate) fn identity(table: &Table, service: &Service) -> Option<Finding> {
     if !table.holds_rows()
         || table.identity_columns().is_some()
         || table.replica_identity == ReplicaIdentity::Full
@@ -174,7 +175,7 @@ fn allowed_identity(table: &Table, choice: &IdentityChoice) -> Result<String, St
     }
 }
 
-fn triggers(table: &Table, scope: &Scope<'_>) -> Vec<Finding> {
+pub(crate) fn triggers(table: &Table, scope: &Scope<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for trigger in
         table.triggers.iter().filter(|trigger| !is_ours(trigger) && !is_said_above(trigger, table, scope))

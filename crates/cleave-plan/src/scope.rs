@@ -1,9 +1,9 @@
 //! Which tables a move takes: the claimed ones with their partitions, and what lies inside and outside.
 
 use crate::Finding;
-use cleave_model::catalog::{Catalog, ForeignKey, Sequence, Table};
+use cleave_model::catalog::{Catalog, ForeignKey, Persistence, Sequence, Table, TableKind};
 use cleave_model::{Oid, QualifiedName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -42,6 +42,28 @@ impl<'a> Scope<'a> {
             }
         }
         (scope, findings)
+    }
+
+    /// Every table whose rows are in this database's WAL.
+    pub(crate) fn whole(catalog: &'a Catalog) -> Self {
+        let mut partitions: BTreeMap<&QualifiedName, Vec<&Table>> = BTreeMap::new();
+        for table in &catalog.tables {
+            if let Some(partition) = &table.partition_of {
+                partitions.entry(&partition.parent).or_default().push(table);
+            }
+        }
+        let mut scope = Self { catalog, tables: Vec::new(), names: BTreeSet::new(), oids: BTreeSet::new() };
+        let mut waiting: Vec<&Table> =
+            catalog.tables.iter().rev().filter(|t| t.partition_of.is_none()).collect();
+        while let Some(table) = waiting.pop() {
+            waiting.extend(partitions.get(&table.name).into_iter().flatten().rev());
+            if table.kind != TableKind::Foreign && table.persistence != Persistence::Unlogged {
+                scope.oids.insert(table.oid);
+                scope.names.insert(&table.name);
+                scope.tables.push(table);
+            }
+        }
+        scope
     }
 
     fn add_tree(&mut self, table: &'a Table) {

@@ -25,7 +25,10 @@ pub fn retired_sequence_name(source_oid: u32) -> String {
 
 /// The three bodies of the fence on the new home. `since` is for the message of a refused write.
 pub fn fence_script(plan: &MovePlan, service: &ServiceName, since: &str) -> FenceScript {
-    let closed = closed(&plan.source, since, &plan.applier_roles[1]);
+    let closed = match plan.whole {
+        Some(_) => crate::upgrade::closed(&plan.source, since, &plan.applier_roles[1]),
+        None => closed(&plan.source, since, &plan.applier_roles[1]),
+    };
     let fence::Fence::Closed(notice) = closed.clone() else { return FenceScript::default() };
     let half_open = fence::Fence::HalfOpen { bridge_role: labels::bridge_role(service), notice };
     FenceScript {
@@ -40,6 +43,7 @@ pub(crate) fn closed(home: &str, since: &str, applier: &str) -> fence::Fence {
         home: home.to_owned(),
         since: since.to_owned(),
         applier_role: Ident::new(applier),
+        way: fence::Way::Bridge,
     })
 }
 
@@ -113,7 +117,7 @@ pub fn switch_script(
 }
 
 /// A column that came after the plan is not copied, and nothing tells while no row changes: it would be lost.
-fn columns_are_planned(
+pub(crate) fn columns_are_planned(
     plan: &MovePlan,
     (source, target): (&Catalog, &Catalog),
     service: &ServiceName,
@@ -268,10 +272,10 @@ impl Round<'_> {
     }
 }
 
-fn retired(source_oid: u32) -> Ident {
+pub(crate) fn retired(source_oid: u32) -> Ident {
     Ident::new(retired_sequence_name(source_oid))
 }
 
-fn rename(from: &QualifiedName, to: &Ident) -> String {
+pub(crate) fn rename(from: &QualifiedName, to: &Ident) -> String {
     format!("alter sequence {} rename to {}", from.quoted(), to.quoted())
 }

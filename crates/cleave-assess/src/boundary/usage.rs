@@ -79,6 +79,7 @@ fn uncarried(found: StatementTrait) -> Option<&'static str> {
         StatementTrait::RowLock
         | StatementTrait::Truncate
         | StatementTrait::CopyFrom
+        | StatementTrait::OnConflictWithoutTarget
         | StatementTrait::Returning => None,
     }
 }

@@ -14,10 +14,13 @@ use tokio::task::JoinSet;
 
 const STEP: &str = "indexes_and_keys";
 /// How often a statement may meet the stream in a deadlock; each takes the server `deadlock_timeout` to find.
-const DEADLOCKS_MAX: u32 = 30;
+pub(crate) const DEADLOCKS_MAX: u32 = 30;
 
 /// Builds what the target lacks. Each statement skips what is there, as an earlier run may have been killed.
 pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
+    if move_.plan.whole.is_some() {
+        return Box::pin(crate::upgrade::finish(move_)).await;
+    }
     let m = move_.m.connect("finish").await?;
     if move_.is_done(&*m, STEP).await? {
         return Ok(());
@@ -54,7 +57,7 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
 }
 
 /// Reads the tables with foreign keys, as many at once as there are jobs.
-async fn validate(move_: &MoveContext) -> Result<(), EngineError> {
+pub(crate) async fn validate(move_: &MoveContext) -> Result<(), EngineError> {
     let statements: Vec<String> = move_.plan.script.validate.clone();
     let sessions = move_.limits.jobs.min(statements.len());
     let waiting = Arc::new(Mutex::new(statements));
@@ -79,7 +82,7 @@ async fn validate(move_: &MoveContext) -> Result<(), EngineError> {
 
 /// Runs statements again when they met the stream in a deadlock: it takes its locks in the order of its changes, so
 /// there is no order here that could not cross it.
-async fn beside_the_stream(n: &Session, statements: &str) -> Result<(), EngineError> {
+pub(crate) async fn beside_the_stream(n: &Session, statements: &str) -> Result<(), EngineError> {
     for _ in 1..DEADLOCKS_MAX {
         match sql(n, statements).await {
             Err(error) if error.sqlstate() == Some("40P01") => sql(n, "rollback").await?,
@@ -90,7 +93,7 @@ async fn beside_the_stream(n: &Session, statements: &str) -> Result<(), EngineEr
 }
 
 /// 42P07 an index, 42710 a constraint, 42P16 a second primary key: built by a run that was killed before it could say so.
-fn unless_there(result: Result<(), EngineError>) -> Result<(), EngineError> {
+pub(crate) fn unless_there(result: Result<(), EngineError>) -> Result<(), EngineError> {
     match result {
         Err(error) if matches!(error.sqlstate(), Some("42P07" | "42710" | "42P16")) => Ok(()),
         other => other,

@@ -1,7 +1,7 @@
 //! The steps of `apply`, one file each. Every step can be repeated: it finds out what is there and does the rest.
 
 mod copy;
-mod finish;
+pub(crate) mod finish;
 mod ladder;
 mod prepare;
 mod retention;

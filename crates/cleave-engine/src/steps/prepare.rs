@@ -15,6 +15,9 @@ const SOURCE: &str = "prepare_source";
 
 /// On N, in one transaction: schema, types, functions, tables with keys only, the closed fence, the owner row.
 pub(crate) async fn prepare_target(move_: &MoveContext) -> Result<(), EngineError> {
+    if move_.plan.whole.is_some() {
+        return Box::pin(crate::upgrade::prepare_target(move_)).await;
+    }
     let n = move_.n.connect("prepare").await?;
     if move_.is_done(&*n, TARGET).await? {
         return Ok(());

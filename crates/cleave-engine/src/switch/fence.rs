@@ -6,10 +6,11 @@ use crate::{
     hooks::{self, Moment, Occasion},
 };
 use cleave_journal::EntryEvent;
-use cleave_model::labels;
+use cleave_model::{QualifiedName, ServiceName, labels};
 use cleave_pg::{During, Session};
 use cleave_plan::cutover::{Round, Step};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// T, and in a rollback TN: open transactions that die with their sessions.
@@ -93,6 +94,9 @@ impl Switch<'_> {
 
     /// Makes the bridge ready under names that nobody uses, and its role with a password that nobody else knows.
     pub(super) async fn prepare_bridge(&mut self) -> Result<(), EngineError> {
+        if self.move_.plan.whole.is_some() {
+            return self.prepare_fence().await;
+        }
         self.drop_bridge().await?;
         cleave_failpoint::hit_async("bridge.dropped").await;
         let password = crate::secret::password(&self.m).await?;
@@ -106,15 +110,19 @@ impl Switch<'_> {
         statements.extend([mapping, "commit".to_owned()]);
         sql(&session, &script(&statements)).await?;
         cleave_failpoint::hit_async("bridge.made").await;
+        self.store_script(&session).await
+    }
+
+    /// The rollback of this cutover runs what is stored here, so this entry has to be there for good.
+    async fn store_script(&self, session: &Session) -> Result<(), EngineError> {
         let detail = serde_json::to_value(&self.script).map_err(|error| EngineError::Stored {
             what: "the switch's script".to_owned(),
             reason: error.to_string(),
         })?;
-        // The rollback of this cutover runs what is stored here, so this entry has to be there for good.
         let step = self.step_name(Step::Bridge);
         self.move_
             .journal_m(
-                &*session,
+                &**session,
                 &step,
                 EntryEvent::Note,
                 &json!({ "epoch": self.epoch.0, "script": detail }),
@@ -122,8 +130,30 @@ impl Switch<'_> {
             .await
     }
 
+    /// An upgrade has no bridge, but the fence of the old side: open as yet, so that the pause has no trigger to make. It
+    /// stays when the round is undone, and is there for the next one.
+    async fn prepare_fence(&self) -> Result<(), EngineError> {
+        let session = self.move_.m.connect("fence").await?;
+        sql(&session, "set synchronous_commit = on").await?;
+        let (open, triggers) = cleave_plan::old_fence(&self.move_.plan, &self.move_.service);
+        self.move_.m_lease.check(&*session).await?;
+        sql(&session, &open).await?;
+        let fenced = fenced_tables(&session, &self.move_.service).await?;
+        for (table, statements) in triggers {
+            if !fenced.contains(&table) {
+                crate::steps::with_ladder(self.move_, &session, &statements, std::slice::from_ref(&table))
+                    .await?;
+            }
+        }
+        cleave_failpoint::hit_async("bridge.made").await;
+        self.store_script(&session).await
+    }
+
     /// Drops what [`Self::prepare_bridge`] made. Nothing when it is not there.
     pub(super) async fn drop_bridge(&mut self) -> Result<(), EngineError> {
+        if self.move_.plan.whole.is_some() {
+            return Ok(());
+        }
         let service = &self.move_.service;
         let session = self.move_.m.connect("bridge").await?;
         sql(&session, "begin").await?;
@@ -222,6 +252,9 @@ impl Switch<'_> {
         let turned = self.attempts.is_multiple_of(2);
         let locks = if turned { &self.script.locks_turned } else { &self.script.locks };
         sql(&held.t, &script(locks)).await?;
+        if self.move_.plan.whole.is_some() {
+            crate::upgrade::strays::refuse(&held.t, &self.move_.m.name, &self.move_.plan).await?;
+        }
         let found = cleave_pg::fingerprint(&held.t, &self.script.fingerprint_oids).await?;
         if found == self.fingerprint {
             return Ok(());
@@ -346,4 +379,23 @@ impl Switch<'_> {
         };
         Err(EngineError::gate("C0701", message))
     }
+}
+
+/// Tables that have the trigger of a service's fence, always enabled.
+pub(crate) async fn fenced_tables(
+    session: &Session,
+    service: &ServiceName,
+) -> Result<BTreeSet<QualifiedName>, EngineError> {
+    let rows = session
+        .query(
+            "select n.nspname::text, c.relname::text
+             from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             join pg_catalog.pg_proc p on p.oid = t.tgfoid
+             where t.tgname = $1 and t.tgenabled = 'A' and p.proname = $2::text",
+            &[&labels::FENCE_TRIGGER, &labels::fence_function(service).as_str()],
+        )
+        .await
+        .during("looking for the fence")?;
+    Ok(rows.iter().map(|row| QualifiedName::new(row.get::<_, &str>(0), row.get::<_, &str>(1))).collect())
 }

@@ -13,6 +13,6 @@ mod run;
 mod sequences;
 mod tidy;
 
-pub(crate) use fence::{script, sql};
+pub(crate) use fence::{fenced_tables, script, sql};
 pub(crate) use locks::{describe_holders, holder, holders, terminate_client};
 pub(crate) use run::{Switch, SwitchReport};

@@ -27,30 +27,63 @@ impl Standing {
     }
 }
 
-async fn read(session: &Session, name: &QualifiedName) -> Result<Standing, EngineError> {
-    let sql = format!("select last_value, is_called from {}", name.quoted());
-    let row = session.query_one(&sql, &[]).await.during("reading a sequence")?;
-    Ok(Standing { last_value: row.get(0), is_called: row.get(1) })
+/// How many sequences one statement reads or sets.
+const PORTION: usize = 500;
+
+/// Where sequences stand, in their order; one round trip for many of them, as writers wait.
+async fn read(session: &Session, names: &[QualifiedName]) -> Result<Vec<Standing>, EngineError> {
+    let mut standings = Vec::with_capacity(names.len());
+    for portion in names.chunks(PORTION) {
+        let selects: Vec<String> = portion
+            .iter()
+            .enumerate()
+            .map(|(at, name)| format!("select {at} as at, last_value, is_called from {}", name.quoted()))
+            .collect();
+        let sql = format!("{} order by at", selects.join(" union all "));
+        let rows = session.query(&sql, &[]).await.during("reading sequences")?;
+        standings.extend(rows.iter().map(|row| Standing { last_value: row.get(1), is_called: row.get(2) }));
+    }
+    Ok(standings)
+}
+
+async fn set(session: &Session, standings: &[(QualifiedName, Standing)]) -> Result<(), EngineError> {
+    for portion in standings.chunks(PORTION) {
+        let names: Vec<String> = portion.iter().map(|(name, _)| name.quoted()).collect();
+        let values: Vec<i64> = portion.iter().map(|(_, standing)| standing.last_value).collect();
+        let called: Vec<bool> = portion.iter().map(|(_, standing)| standing.is_called).collect();
+        discard_cached(session, &names).await?;
+        session
+            .execute(
+                "select pg_catalog.setval(n::regclass, v, c)
+                 from unnest($1::text[], $2::bigint[], $3::boolean[]) u(n, v, c)",
+                &[&names, &values, &called],
+            )
+            .await
+            .during("setting sequences")?;
+    }
+    Ok(())
 }
 
 /// Makes open sessions of this side forget the values that they have cached in an earlier round: they were never given
 /// out, but would now be behind what the other side has given out. A sequence whose file is new is read anew by each
 /// session, and any ALTER of its parameters makes a new file (measured on 14 to 18); without a cache there is no need.
-async fn discard_cached(session: &Session, name: &QualifiedName) -> Result<(), EngineError> {
-    let what = "discarding a sequence's cached values";
-    let sql = "select seqcache from pg_catalog.pg_sequence where seqrelid = $1::text::regclass";
-    let cache: i64 = session.query_one(sql, &[&name.quoted()]).await.during(what)?.get(0);
-    if cache > 1 {
-        let alter = format!("alter sequence {} cache {cache}", name.quoted());
-        session.batch_execute(&alter).await.during(what)?;
-    }
-    Ok(())
+async fn discard_cached(session: &Session, names: &[String]) -> Result<(), EngineError> {
+    let what = "discarding sequences' cached values";
+    let sql = "select n, seqcache from pg_catalog.unnest($1::text[]) n
+               join pg_catalog.pg_sequence on seqrelid = n::regclass where seqcache > 1";
+    let rows = session.query(sql, &[&names]).await.during(what)?;
+    let alter = |row: &tokio_postgres::Row| {
+        format!("alter sequence {} cache {}", row.get::<_, &str>(0), row.get::<_, i64>(1))
+    };
+    let statements: Vec<String> = rows.iter().map(alter).collect();
+    Ok(session.batch_execute(&statements.join(";")).await.during(what)?)
 }
 
 impl Switch<'_> {
     /// Sets the sequences of the side that takes over. `setval` is not transactional: it runs under a check of the
     /// lease, so that a process that was stopped and woken cannot set one back.
     pub(super) async fn carry_sequences(&mut self) -> Result<(), EngineError> {
+        self.carry_large_objects().await?;
         if self.move_.plan.sequences.is_empty() {
             return Ok(());
         }
@@ -69,45 +102,61 @@ impl Switch<'_> {
         result
     }
 
-    async fn carry(&self, held: &Held, writer: &Session) -> Result<(), EngineError> {
-        for sequence in &self.move_.plan.sequences {
-            let (reader, from, to) = self.ends(held, sequence)?;
-            let theirs = read(reader, &from).await?;
-            let ours = read(writer, &to).await?;
-            let further = theirs.further(ours, sequence.ascending);
-            if further != ours {
-                discard_cached(writer, &to).await?;
-                writer
-                    .execute(
-                        "select pg_catalog.setval($1::text::regclass, $2, $3)",
-                        &[&to.quoted(), &further.last_value, &further.is_called],
-                    )
-                    .await
-                    .during("setting a sequence")?;
-            }
+    /// Those of an upgrade that were written since they were copied: who writes them waits, as they are not in the stream.
+    async fn carry_large_objects(&self) -> Result<(), EngineError> {
+        if self.move_.plan.whole.is_none()
+            || crate::upgrade::large_objects::are_none(&self.m, &self.n).await?
+        {
+            return Ok(());
         }
-        Ok(())
+        let (m, n) = (&self.move_.m, &self.move_.n);
+        let (sides, lease) = match self.round {
+            Round::Cutover => ((m, n), &self.move_.n_lease),
+            Round::Rollback => ((n, m), &self.move_.m_lease),
+        };
+        crate::upgrade::large_objects::carry(self.move_, sides, lease).await
     }
 
-    /// Who reads the old side under which name, and the name on the new side. On M a moved sequence stands in the
-    /// copy's schema while N is the home; under T's lock it has its retired name.
-    fn ends<'h>(
-        &self,
-        held: &'h Held,
-        sequence: &PlannedSequence,
-    ) -> Result<(&'h Session, QualifiedName, QualifiedName), EngineError> {
+    async fn carry(&self, held: &Held, writer: &Session) -> Result<(), EngineError> {
+        let (reader, mut from, mut to) = (self.reader(held)?, Vec::new(), Vec::new());
+        for sequence in &self.move_.plan.sequences {
+            let (old, new) = self.ends(sequence);
+            from.push(old);
+            to.push(new);
+        }
+        let (theirs, ours) = (read(reader, &from).await?, read(writer, &to).await?);
+        let behind = self.move_.plan.sequences.iter().zip(theirs.into_iter().zip(ours)).zip(to);
+        let further: Vec<(QualifiedName, Standing)> = behind
+            .filter_map(|((sequence, (theirs, ours)), name)| {
+                let further = theirs.further(ours, sequence.ascending);
+                (further != ours).then_some((name, further))
+            })
+            .collect();
+        set(writer, &further).await
+    }
+
+    /// Who reads the old side: the transaction that holds its sequences.
+    fn reader<'h>(&self, held: &'h Held) -> Result<&'h Session, EngineError> {
+        match self.round {
+            Round::Cutover => Ok(&held.t),
+            Round::Rollback => held.tn.as_ref().ok_or_else(|| {
+                EngineError::gate("C0705", "the switch's transaction at the new home is no longer open")
+            }),
+        }
+    }
+
+    /// The name on the old side and the one on the new side. On M a moved sequence stands in the copy's schema while N is the
+    /// home; under T's lock it has its retired name.
+    fn ends(&self, sequence: &PlannedSequence) -> (QualifiedName, QualifiedName) {
         let source = sequence.source.qualified();
         let target = sequence.target.qualified();
         match self.round {
             // A sequence that no column owns was locked by moving it into the copy's schema at once.
-            Round::Cutover if sequence.owned => Ok((&held.t, retired(&source, sequence.source_oid), target)),
-            Round::Cutover => Ok((&held.t, source.in_schema(&self.move_.plan.copy_schema()), target)),
+            Round::Cutover if sequence.owned => (retired(&source, sequence.source_oid), target),
+            Round::Cutover => (source.in_schema(&self.move_.plan.copy_schema()), target),
             Round::Rollback => {
-                let tn = held.tn.as_ref().ok_or_else(|| {
-                    EngineError::gate("C0705", "the switch's transaction at the new home is no longer open")
-                })?;
-                let copy = source.in_schema(&self.move_.plan.copy_schema());
-                Ok((tn, retired(&target, sequence.source_oid), copy))
+                let left_behind = self.move_.plan.left_behind(&sequence.source);
+                (retired(&target, sequence.source_oid), left_behind)
             }
         }
     }

@@ -64,6 +64,9 @@ impl Runner {
             let statement = format!("alter table {} replica identity default", name.quoted());
             steps::with_ladder(&move_, &m, &[statement], &[name]).await?;
         }
+        if move_.plan.whole.is_some() {
+            self.drop_old_fence(&move_, &m).await?;
+        }
         cleave_failpoint::hit_async("cancel.end").await;
         sql(&m, "begin").await?;
         move_.m_lease.check(&*m).await?;
@@ -77,8 +80,27 @@ impl Runner {
         Ok(())
     }
 
+    /// The fence that a cutover of an upgrade has left on the source, open.
+    async fn drop_old_fence(&self, move_: &MoveContext, m: &Session) -> Result<(), EngineError> {
+        let (_, triggers) = cleave_plan::old_fence(&move_.plan, &self.service);
+        let fenced = crate::switch::fenced_tables(m, &self.service).await?;
+        for (table, _) in triggers.into_iter().filter(|(table, _)| fenced.contains(table)) {
+            let drop = format!(
+                "drop trigger if exists {} on {}",
+                cleave_model::quote_ident(labels::FENCE_TRIGGER),
+                table.quoted()
+            );
+            steps::with_ladder(move_, m, &[drop], std::slice::from_ref(&table)).await?;
+        }
+        let function = labels::fence_function(&self.service).quoted();
+        sql(m, &format!("drop function if exists {}.{function}()", labels::CLEAVE_SCHEMA)).await
+    }
+
     /// Only what this move made. Tables that somebody else has put into the schema, and views on ours, stop the step.
     async fn drop_target(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        if move_.plan.whole.is_some() {
+            return Box::pin(crate::upgrade::drop_target(move_)).await;
+        }
         let n = move_.n.connect("cancel").await?;
         if !cleave_journal::step_is_done(&*n, &self.service, move_.incarnation, "prepare_target").await? {
             return Ok(());

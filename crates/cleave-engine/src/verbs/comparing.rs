@@ -187,7 +187,7 @@ impl Comparing {
 fn compared(plan: &MovePlan, table: &PlannedTable, direction: Direction) -> VerifyTable {
     let at_source = match direction {
         Direction::Forward => table.source.qualified(),
-        Direction::Back => table.source.qualified().in_schema(&plan.copy_schema()),
+        Direction::Back => plan.left_behind(&table.source),
     };
     let (home_name, follower_name): (QualifiedName, QualifiedName) = match direction {
         Direction::Forward => (at_source, table.target.qualified()),

@@ -31,6 +31,9 @@ impl Runner {
         let m = self.journal().await?;
         MoveRow::transition(&*m, &self.service, &[MoveState::Switched], MoveState::Completing).await?;
         cleave_failpoint::hit_async("complete.begin").await;
+        if move_.plan.whole.is_some() {
+            self.refuse_late_tables(&move_).await?;
+        }
         self.drop_forward(&move_).await?;
         self.open_home(&move_).await?;
         if move_.plan.copy_kept {
@@ -50,6 +53,13 @@ impl Runner {
                 .note(Some(&self.service), format!("{error}; the comment in it can be removed by hand"));
         }
         Ok(())
+    }
+
+    /// A table made in M by a transaction that was open during the cutover has no fence: its rows would be left behind
+    /// unseen.
+    async fn refuse_late_tables(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        let m = move_.m.connect("complete").await?;
+        crate::upgrade::strays::refuse(&m, &move_.m.name, &move_.plan).await
     }
 
     /// Stream, slot and publication of the forward direction; its origin on N once no slot there can meet it.
@@ -87,7 +97,15 @@ impl Runner {
         let step =
             self.events.step(&self.service, "open_home", format!("removes the fence in {}", move_.n.name));
         let n = move_.n.connect("complete").await?;
-        let tables: Vec<_> = move_.plan.tables.iter().map(|table| table.target.qualified()).collect();
+        let unlogged = move_.plan.whole.iter().flat_map(|whole| &whole.unlogged);
+        let tables: Vec<_> = move_
+            .plan
+            .tables
+            .iter()
+            .map(|table| &table.target)
+            .chain(unlogged)
+            .map(cleave_plan::Name::qualified)
+            .collect();
         for table in &tables {
             let statement = format!(
                 "drop trigger if exists {} on {}",
@@ -104,8 +122,14 @@ impl Runner {
     /// Without a copy the old tables go, and with them the way back's stream. A view or key that still needs them
     /// stops the step by name; nothing is cascaded.
     async fn drop_old(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
-        let step =
-            self.events.step(&self.service, "drop_old", format!("drops the old tables in {}", move_.m.name));
+        let step = self.events.step(
+            &self.service,
+            "drop_old",
+            match move_.plan.whole {
+                Some(_) => format!("ends the stream back to {}", move_.m.name),
+                None => format!("drops the old tables in {}", move_.m.name),
+            },
+        );
         self.streams.stop(Direction::Back).await;
         drop_direction(move_, Direction::Back).await?;
         let n = move_.n.connect("complete").await?;
@@ -114,6 +138,16 @@ impl Runner {
         let m = move_.m.connect("complete").await?;
         cleave_pg::origins::drop(&m, &labels::origin(&self.service, Direction::Back)).await?;
         cleave_failpoint::hit_async("complete.origins_dropped").await;
+        if move_.plan.whole.is_some() {
+            for session in [&m, &n] {
+                identities_back(move_, session).await?;
+            }
+            step.finish(format!(
+                "database {} stays as it is, fenced: drop it when nobody needs it any more",
+                move_.m.name
+            ));
+            return Ok(());
+        }
         let schema = move_.plan.copy_schema();
         let tables: Vec<_> =
             move_.plan.tables.iter().map(|t| t.source.qualified().in_schema(&schema)).collect();
@@ -128,6 +162,16 @@ impl Runner {
         step.finish("nothing of the service's tables is left behind");
         Ok(())
     }
+}
+
+/// Replica identities that `apply` has set for the streams of an upgrade, on either side: names are the same.
+async fn identities_back(move_: &MoveContext, session: &cleave_pg::Session) -> Result<(), EngineError> {
+    for table in move_.plan.row_tables().filter(|table| table.set_identity.is_some()) {
+        let name = table.source.qualified();
+        let statement = format!("alter table only {} replica identity default", name.quoted());
+        steps::with_ladder(move_, session, &[statement], &[name]).await?;
+    }
+    Ok(())
 }
 
 /// Drops slot, publication and position of a direction. Safe to repeat.

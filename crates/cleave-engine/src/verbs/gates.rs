@@ -58,6 +58,10 @@ impl Runner {
             pooler.gate(move_, round).await?;
         }
         self.caught_up(move_).await?;
+        if round == Round::Cutover && move_.plan.whole.is_some() {
+            let m = move_.m.connect("gates").await?;
+            crate::upgrade::strays::refuse(&m, &move_.m.name, &move_.plan).await?;
+        }
         self.connections_gate(round, move_).await?;
         self.locks_gate(round, move_).await?;
         match round {
@@ -87,6 +91,9 @@ impl Runner {
     /// A partition that came to the home later has no fence and no route.
     async fn partitions_gate(&self, move_: &MoveContext) -> Result<(), EngineError> {
         let n = move_.n.connect("gates").await?;
+        if move_.plan.whole.is_some() {
+            return crate::upgrade::strays::refuse(&n, &move_.n.name, &move_.plan).await;
+        }
         let oids: Vec<u32> =
             crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
         let other = n

@@ -54,6 +54,7 @@ impl Runner {
         if dry_run {
             return Ok(report(&move_, round, CutoverOutcome::Rehearsed, epoch, None));
         }
+        self.bring_what_is_not_streamed(round, &move_).await?;
         self.run_hooks(&move_, round, epoch.next(), Moment::BeforeSwitch).await?;
         let begin = json!({ "epoch": epoch.next().0, "by": self.who() });
         move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
@@ -182,6 +183,13 @@ impl Runner {
             return Ok((SwitchScript { target_fence, ..stored }, String::new()));
         }
         let observed = planning::observe(&self.topology, self.configured()?).await?;
+        if move_.plan.whole.is_some() {
+            let sides = (&observed.source, &observed.target);
+            let script = cleave_plan::upgrade_script(&move_.plan, sides, &self.service, &now())
+                .map_err(|refusal| drifted(&refusal, cleave_plan::table_differences(sides.0, sides.1)))?;
+            let fingerprint = cleave_pg::fingerprint(&observed.m_session, &script.fingerprint_oids).await?;
+            return Ok((script, fingerprint));
+        }
         let seen = self.n.endpoint_seen_from(&self.m.name);
         let reached = cleave_plan::HomeAddress {
             host: seen.host(),
@@ -195,6 +203,20 @@ impl Runner {
             })?;
         let fingerprint = cleave_pg::fingerprint(&observed.m_session, &script.fingerprint_oids).await?;
         Ok((script, fingerprint))
+    }
+
+    /// Large objects and materialized views of an upgrade, outside the pause.
+    async fn bring_what_is_not_streamed(&self, round: Round, move_: &MoveContext) -> Result<(), EngineError> {
+        if move_.plan.whole.is_none() {
+            return Ok(());
+        }
+        let (from, to, lease) = match round {
+            Round::Cutover => (&move_.m, &move_.n, &move_.n_lease),
+            Round::Rollback => (&move_.n, &move_.m, &move_.m_lease),
+        };
+        crate::upgrade::large_objects::carry(move_, (from, to), lease).await?;
+        let (home, there) = (from.connect("views").await?, to.connect("views").await?);
+        crate::upgrade::views::refresh(move_, &home, &there).await
     }
 
     /// This engine, for people: the holder of its lease without what makes it unique.
@@ -214,6 +236,23 @@ impl Runner {
         let occasion = Occasion::of(move_, round, epoch);
         hooks::run(move_.into(), &session, moment, occasion, move_.hooks.limit).await
     }
+}
+
+/// What has changed since the plan, as far as the two sides differ.
+fn drifted(refusal: &cleave_plan::Finding, differences: Vec<String>) -> EngineError {
+    const SHOWN_MAX: usize = 5;
+    let code = if refusal.code == "C1210" { "C1210" } else { "C0711" };
+    let mut message = refusal.message.clone();
+    let more = differences.len().saturating_sub(SHOWN_MAX);
+    for difference in differences.iter().take(SHOWN_MAX) {
+        message += &format!("; {difference}");
+    }
+    if more > 0 {
+        message += &format!("; and {more} more differences");
+    }
+    EngineError::gate(code, message).hint(
+        "take the change back on the source; or `cleave cancel` and apply again, which takes everything as it is then",
+    )
 }
 
 fn now() -> String {

@@ -25,4 +25,5 @@ mod statements;
 mod trouble;
 mod workload;
 mod verification;
+mod upgrade;
 mod zoo;

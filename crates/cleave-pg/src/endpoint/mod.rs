@@ -3,6 +3,7 @@
 //! Hosts, credentials and timeouts are parsed by `tokio_postgres::Config`; TLS is ours (see [`crate::transport`]).
 
 mod conninfo;
+mod libpq;
 mod tls;
 
 pub use tls::{RootCertificates, SslMode, TlsSettings};

@@ -10,7 +10,7 @@ use cleave_model::labels;
 /// without its generated columns ("Replica identity must not contain unpublished generated columns").
 const WHOLE_ROWS_WITHOUT_GENERATED_SINCE: u32 = 18;
 
-pub(super) fn findings(scope: &Scope<'_>, target: Option<&Catalog>, service: &Service) -> Vec<Finding> {
+pub(crate) fn findings(scope: &Scope<'_>, target: Option<&Catalog>, service: &Service) -> Vec<Finding> {
     let newest = scope.catalog.facts.major().max(target.map_or(0, |target| target.facts.major()));
     let holding = scope.tables.iter().filter(|table| table.holds_rows());
     let mut findings: Vec<Finding> =

@@ -2,8 +2,10 @@
 //! another database.
 
 use super::NameLayer;
-use crate::{Crossing, Scope, readiness};
-use cleave_model::catalog::{ForeignKey, ReferentialAction, Table};
+use crate::{Crossing, Scope};
+use cleave_assess::text::Body;
+use cleave_model::Oid;
+use cleave_model::catalog::{ForeignKey, Function, FunctionKind, ReferentialAction, Table};
 
 pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
     let mut crossings: Vec<Crossing> = Vec::new();
@@ -18,7 +20,7 @@ pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
         let kind = if view.materialized { "materialized view" } else { "view" };
         crossing(kind, view.name.to_string(), "follows its tables: it knows them by their OIDs")
     }));
-    crossings.extend(readiness::functions_that_name(scope).into_iter().map(|(function, _)| {
+    crossings.extend(functions_that_name(scope).into_iter().map(|function| {
         let outcome = match layer {
             NameLayer::View => "its text names a moved table: by the search path it meets the table, by the old name the view",
             NameLayer::Path => "its text names a moved table: by the search path it meets the table; the old name is gone",
@@ -27,6 +29,21 @@ pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
     }));
     crossings.extend(sequences(scope, layer));
     crossings
+}
+
+/// Functions whose text names a moved table and that do not go with it: one that only moved tables' triggers call does.
+fn functions_that_name(scope: &Scope<'_>) -> Vec<String> {
+    let calls = |table: &Table, function: Oid| table.triggers.iter().any(|t| t.function == function);
+    let is_carried = |function: &Function| {
+        scope.tables.iter().any(|table| calls(table, function.oid))
+            && !scope.staying().any(|table| calls(table, function.oid))
+    };
+    let plain = scope.catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate && !is_carried(f));
+    let names = |function: &&Function| {
+        let body = function.body.as_deref().map(Body::new);
+        body.is_some_and(|body| scope.tables.iter().any(|table| body.mentions(&table.name)))
+    };
+    plain.filter(names).map(|f| format!("{}({})", f.name, f.identity_arguments)).collect()
 }
 
 fn crossing(kind: &str, object: String, outcome: impl Into<String>) -> Crossing {

@@ -5,7 +5,7 @@ use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
 use futures_util::SinkExt;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_postgres::Client;
 
 /// The service's tables, as the articles that split Pagila by hand choose them.
@@ -45,7 +45,16 @@ pub(crate) async fn fill(database: &TestDatabase, test: &str, files: &[&str]) ->
     Some(())
 }
 
-fn folder(test: &str) -> Option<PathBuf> {
+/// Schema and rows.
+pub(crate) async fn load_all(database: &TestDatabase, folder: &Path) {
+    let client = database.connect().await.unwrap();
+    for file in ["pagila-schema.sql", "pagila-data.sql"] {
+        load(&client, &std::fs::read_to_string(folder.join(file)).unwrap()).await;
+    }
+}
+
+/// Where Pagila lies; without it the test is counted as skipped.
+pub(crate) fn folder(test: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/pagila");
     let folder = std::env::var_os("PAGILA_DIR").map_or(beside, PathBuf::from);
     if folder.join("pagila-schema.sql").exists() {

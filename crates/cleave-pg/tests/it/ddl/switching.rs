@@ -73,6 +73,7 @@ impl Pair {
             home: "products".into(),
             since: "2026-01-01 12:00 UTC".into(),
             applier_role: "postgres".into(),
+            way: fence::Way::Bridge,
         })
     }
 
@@ -283,6 +284,7 @@ async fn a_half_open_fence_lets_only_the_bridge_and_the_applier_through() {
             home: "monolith".into(),
             since: "2026-01-01 12:00 UTC".into(),
             applier_role: "zoo_app".into(),
+            way: fence::Way::Bridge,
         },
     );
     pair.new.run("create table public.t (a int); grant all on public.t to zoo_app, zoo_reader").await;
