@@ -23,7 +23,10 @@ pub fn complete(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, Engi
     }
     let mut lines = drops(status, StreamDirection::Forward);
     lines.push(format!("removes the fence of {} tables in {}", plan.tables.len(), plan.target));
-    if plan.copy_kept {
+    if plan.whole.is_some() {
+        lines.extend(drops(status, StreamDirection::Back));
+        lines.push(format!("leaves {} as it is, fenced: drop it when nobody needs it any more", plan.source));
+    } else if plan.copy_kept {
         lines.push(format!("keeps the copy in {}.{} current", plan.source, plan.copy_schema));
     } else {
         lines.extend(drops(status, StreamDirection::Back));
@@ -58,7 +61,14 @@ pub fn cancel(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, Engine
     let mut lines = drops(status, StreamDirection::Back);
     lines.extend(drops(status, StreamDirection::Forward));
     let schema = &plan.target_schema;
-    lines.push(format!("drops the {} tables in {}, schema {schema}", plan.tables.len(), plan.target));
+    lines.push(match plan.whole {
+        Some(_) => format!(
+            "drops the {} tables in {}, and all else that the upgrade made there, its roles included",
+            plan.tables.len(),
+            plan.target
+        ),
+        None => format!("drops the {} tables in {}, schema {schema}", plan.tables.len(), plan.target),
+    });
     let set = plan.tables.iter().filter(|table| table.set_identity.is_some());
     lines.extend(set.map(|table| {
         format!("sets the replica identity of {} back to the default", table.source.qualified())

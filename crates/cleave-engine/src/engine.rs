@@ -7,7 +7,7 @@ use crate::{
     EngineError, Events, Topology, VerifyOptions, Wishes, lease::Leases, operations, runner::Runner,
     verbs::Until,
 };
-use cleave_api::{CutoverReport, ExitCode, VerifyReport};
+use cleave_api::{CutoverReport, ExitCode, VerificationState, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
 use cleave_model::{DatabaseName, ServiceName};
 use cleave_plan::Plan;
@@ -367,6 +367,48 @@ pub async fn apply(
     };
     engine.close().await;
     answer
+}
+
+/// `upgrade` in the foreground: fills and compares, then keeps the streams going unless told to leave, or unless the sides
+/// differ. Answers with the comparison.
+///
+/// # Errors
+/// What stops the copy, the comparison or the streams.
+pub async fn upgrade(
+    topology: &Topology,
+    service: &ServiceName,
+    until: Until,
+    (events, cancelled): (&Events, &Cancelled),
+) -> Result<Answer, EngineError> {
+    let apply = Verb::Apply(None);
+    let mut engine = match Box::pin(hold(topology, service, &apply, events, cancelled)).await? {
+        Held::Here(engine) => engine,
+        Held::Elsewhere(Answer::Elsewhere(exit, value)) if exit != ExitCode::Done => {
+            return Ok(Answer::Elsewhere(exit, value));
+        }
+        Held::Elsewhere(_) => {
+            return Box::pin(execute(topology, service, Verb::Verify, events, cancelled)).await;
+        }
+    };
+    let answer = Box::pin(filled_and_compared(&mut engine, service)).await;
+    let answer = match (answer, until) {
+        (Ok(Answer::Verification(report)), Until::Stopped) if report.state == VerificationState::Clean => {
+            let message = format!(
+                "both sides are equal; this process keeps the new server current until Ctrl-C, while `cleave cutover {service}` \
+                 is given from another shell"
+            );
+            events.note(Some(service), message);
+            Box::pin(engine.run()).await.map(|()| Answer::Verification(report))
+        }
+        (answer, _) => answer,
+    };
+    engine.close().await;
+    answer
+}
+
+async fn filled_and_compared(engine: &mut Engine, service: &ServiceName) -> Result<Answer, EngineError> {
+    Box::pin(engine.execute(service, Verb::Apply(None))).await?;
+    Box::pin(engine.execute(service, Verb::Verify)).await
 }
 
 /// Who works on a service.

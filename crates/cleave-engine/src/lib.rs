@@ -39,7 +39,7 @@ pub use assess::{assess, boundary};
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
 pub use doctor::{MoveSide, doctor, doctor_at, privilege_script, privilege_scripts};
-pub use engine::{Answer, Engine, Verb, apply, execute, run};
+pub use engine::{Answer, Engine, Verb, apply, execute, run, upgrade};
 pub use error::EngineError;
 pub use events::{Events, StepClock};
 pub use init::{draft, init};

@@ -17,6 +17,7 @@ pub mod resume;
 pub mod rollback;
 pub mod run;
 pub mod status;
+pub mod upgrade;
 pub mod verify;
 
 use crate::context::Context;
@@ -38,6 +39,8 @@ pub enum Command {
     Plan(plan::PlanArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Apply(apply::ApplyArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Upgrade(upgrade::UpgradeArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Run(run::RunArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
@@ -75,6 +78,7 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         Command::Assess(arguments) => Box::pin(assess::run(arguments, context)).await,
         Command::Plan(arguments) => Box::pin(plan::run(arguments, context)).await,
         Command::Apply(arguments) => Box::pin(apply::run(arguments, context)).await,
+        Command::Upgrade(arguments) => Box::pin(upgrade::run(arguments, context)).await,
         Command::Run(arguments) => Box::pin(run::run(arguments, context)).await,
         Command::Status(arguments) => Box::pin(status::run(arguments, context)).await,
         Command::History(arguments) => Box::pin(history::run(arguments, context)).await,

@@ -23,6 +23,14 @@ pub(super) fn locks(plan: &MovePlan) -> Vec<LockUse> {
         roots.map(|table| dotted(&table.source)).map(source("prepare_source", SHARE_UPDATE_EXCLUSIVE)),
     );
     locks.extend(plan.row_tables().map(|table| dotted(&table.source)).map(source("copy", ACCESS_SHARE)));
+    if plan.whole.is_some() {
+        locks.extend(moved().map(source("cutover", SHARE_ROW_EXCLUSIVE)));
+        locks.extend(sequences(plan).map(source("cutover", ACCESS_EXCLUSIVE)));
+        locks.extend(homes().map(target("rollback", SHARE_ROW_EXCLUSIVE)));
+        locks.extend(sequences(plan).map(target("rollback", ACCESS_EXCLUSIVE)));
+        locks.extend(homes().map(target("complete", ACCESS_EXCLUSIVE)));
+        return locks;
+    }
     let switched: Vec<String> =
         views(plan).chain(referring(plan)).chain(sequences(plan)).chain(moved()).collect();
     locks.extend(switched.iter().cloned().map(source("cutover", ACCESS_EXCLUSIVE)));

@@ -36,7 +36,10 @@ fn live(plan: &MovePlan, limits: &Limits) -> PlanReport {
     PlanReport {
         service: plan.service.clone(),
         source: plan.source.clone(),
-        home: format!("{}/{}", plan.target, plan.target_schema),
+        home: match plan.whole {
+            Some(_) => plan.target.clone(),
+            None => format!("{}/{}", plan.target, plan.target_schema),
+        },
         copy: plan.copy_kept.then(|| format!("{}/{}", plan.source, plan.copy_schema)),
         bridge: bridge(plan.bridge).to_owned(),
         owner: plan.owner_role.clone(),

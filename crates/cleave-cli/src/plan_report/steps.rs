@@ -30,8 +30,12 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     let [forward, back] = [Direction::Forward, Direction::Back].map(|direction| slot(plan, direction));
     let set = plan.tables.iter().filter_map(|table| table.set_identity.clone());
     let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.adopt, &script.finish];
-    let schema =
-        format!("makes schema {} and its tables without keys, closed to writers", plan.target_schema);
+    let schema = match &plan.whole {
+        Some(whole) => {
+            format!("makes roles and what {} has before rows, closed to writers", whole.dumped_by)
+        }
+        None => format!("makes schema {} and its tables without keys, closed to writers", plan.target_schema),
+    };
     let publication = "publishes changes of the tables; sets replica identities where cleave.toml says so";
     vec![
         step("prepare_target", Target, schema, script.prepare.clone()),
@@ -87,6 +91,12 @@ fn tables(count: usize) -> String {
 }
 
 fn cutover(plan: &MovePlan) -> String {
+    if plan.whole.is_some() {
+        return format!(
+            "writers wait, {} becomes the home; in {} they are refused from then on, names stay as they are",
+            plan.target, plan.source
+        );
+    }
     let names = match plan.bridge {
         BridgeKind::Forward => "the old names then read and write the new home",
         BridgeKind::Local => "the old names then read the copy and write the new home",
@@ -96,7 +106,9 @@ fn cutover(plan: &MovePlan) -> String {
 }
 
 fn complete(plan: &MovePlan) -> String {
-    let old = if plan.copy_kept {
+    let old = if plan.whole.is_some() {
+        format!("{} stays as it is, fenced", plan.source)
+    } else if plan.copy_kept {
         format!("the copy in {}.{} stays and is kept current", plan.source, plan.copy_schema)
     } else {
         format!("the old tables in {} are dropped", plan.source)

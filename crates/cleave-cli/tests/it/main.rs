@@ -18,3 +18,4 @@ mod runner;
 mod second_operator;
 mod store;
 mod surroundings;
+mod upgrade;

@@ -29,9 +29,9 @@ use cleave_assess::readiness::{self, Ground, Judgement, PlanSpeaks, Side};
 use cleave_config::Service;
 use cleave_model::catalog::Catalog;
 use cleave_model::{DatabaseName, Oid, ServiceName};
-use cleave_plan::Scope;
+use cleave_plan::{Plan, Scope};
 use observe::Observed;
-use sheet::Sheet;
+use sheet::{Noted, Sheet};
 use sides::{Part, Visit};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,6 +72,7 @@ pub async fn doctor_at(
         sheet.hand_in(&mut report);
     }
     services_together(topology, &visits, &seen, &mut report);
+    upgrades(topology, &visits, &seen, &mut report).await;
     report.findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(report)
 }
@@ -100,9 +101,7 @@ async fn examine(topology: &Topology, visit: &Visit<'_>, sheet: &mut Sheet) -> O
 /// What the rules of readiness say of one database, as far as it concerns the tables of the visit's services.
 fn judged(observed: &Observed, visit: &Visit<'_>) -> Judgement {
     let leaving = |part: &&Part<'_>| part.side == MoveSide::Source;
-    let tables =
-        visit.parts.iter().filter(leaving).flat_map(|part| moved(part.service, &observed.base.catalog));
-    let ground = Ground::of_tables(&observed.base, &tables.collect());
+    let ground = self::leaving(&observed.base, visit.parts.iter().filter(leaving));
     let sides = visit.parts.iter().map(|part| match part.side {
         MoveSide::Source => Side::Source,
         MoveSide::Target => Side::Target,
@@ -110,10 +109,49 @@ fn judged(observed: &Observed, visit: &Visit<'_>) -> Judgement {
     readiness::judge(&ground, &sides.collect::<Vec<_>>(), PlanSpeaks::Too)
 }
 
+/// What the services of these parts take with them: their tables, or all where one of them takes the whole database.
+fn leaving<'o>(base: &'o readiness::Observed, parts: impl Iterator<Item = &'o Part<'o>>) -> Ground<'o> {
+    let parts: Vec<&Part<'_>> = parts.collect();
+    if parts.iter().any(|part| part.service.whole.is_some()) {
+        return Ground::whole(base);
+    }
+    let tables = parts.into_iter().flat_map(|part| moved(part.service, &base.catalog)).collect();
+    Ground::of_tables(base, &tables)
+}
+
 /// The tables of a service with their partitions.
 fn moved(service: &Service, catalog: &Catalog) -> BTreeSet<Oid> {
     let (scope, _) = Scope::new(catalog, &sides::claimed(service, catalog));
     scope.tables.iter().map(|table| table.oid).collect()
+}
+
+/// What stands against moving a whole database, where both sides could be looked at. An upgrade that is under way is told by
+/// `status`.
+async fn upgrades(
+    topology: &Topology,
+    visits: &[Visit<'_>],
+    seen: &BTreeMap<DatabaseName, Observed>,
+    report: &mut DoctorReport,
+) {
+    let sources = visits.iter().flat_map(|visit| &visit.parts).filter(|part| part.side == MoveSide::Source);
+    for Part { service, .. } in sources.filter(|part| part.service.whole.is_some()) {
+        let target = &service.home.value.database;
+        if !seen.contains_key(&service.from) || !seen.contains_key(target) {
+            continue;
+        }
+        let mut sheet = Sheet::new(target);
+        match Box::pin(crate::planning::plan(topology, &service.name)).await {
+            Ok(Plan::Live(plan)) => tables::upgrade(*plan, &mut sheet),
+            // A whole database goes to another one: it has no other kind of plan.
+            Ok(Plan::Schema(_)) => {}
+            Err(error) => sheet.check([Noted::error(
+                error.code(),
+                sheet::told(&error),
+                "the plan of the upgrade cannot be made",
+            )]),
+        }
+        sheet.hand_in(report);
+    }
 }
 
 /// What can only be said of a service's two databases together, and what its plan will say.
@@ -138,18 +176,20 @@ fn services_together(
             continue;
         }
         let mut sheet = Sheet::new(home);
-        if let (Ok(source), Ok(target)) = (topology.site(from), topology.site(home)) {
+        let bridged = service.whole.is_none();
+        if let (true, Ok(source), Ok(target)) = (bridged, topology.site(from), topology.site(home)) {
             bridge::endpoint(service, &source, &target, &mut sheet);
         }
         if let (Some(source), Some(target)) = (source, target) {
-            bridge::sessions(service, source, target, &mut sheet);
+            if bridged {
+                bridge::sessions(service, source, target, &mut sheet);
+            }
             if compared.insert((from, home)) {
                 let alike = |part: &&Part<'_>| {
                     part.service.from == *from && part.service.home.value.database == *home
                 };
                 let parts = visits.iter().flat_map(|visit| &visit.parts).filter(alike);
-                let tables = parts.flat_map(|part| moved(part.service, &source.base.catalog)).collect();
-                let leaving = Ground::of_tables(&source.base, &tables);
+                let leaving = leaving(&source.base, parts);
                 let coming = Ground::whole(&target.base);
                 sheet.judged(readiness::judge_pair(&leaving, &coming, PlanSpeaks::Too));
             }

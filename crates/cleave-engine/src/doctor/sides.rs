@@ -59,5 +59,8 @@ pub(super) fn claimed(
     catalog: &cleave_model::catalog::Catalog,
 ) -> Vec<cleave_model::QualifiedName> {
     let names = catalog.tables.iter().map(|table| &table.name);
+    if service.whole.is_some() {
+        return names.cloned().collect();
+    }
     names.filter(|name| service.tables.iter().any(|pattern| pattern.value.matches(name))).cloned().collect()
 }

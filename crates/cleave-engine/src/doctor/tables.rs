@@ -5,10 +5,18 @@ use super::sides::claimed;
 use cleave_api::Severity;
 use cleave_config::Service;
 use cleave_model::catalog::Catalog;
-use cleave_plan::{Finding, Scope, Weight, table_findings};
+use cleave_plan::{Finding, MovePlan, Scope, Weight, table_findings};
+
+/// What stands against an upgrade can only be said of both servers together: it is the plan's findings.
+pub(super) fn upgrade(plan: MovePlan, sheet: &mut Sheet) {
+    sheet.check(plan.findings.into_iter().map(noted));
+}
 
 /// `target` is the new home's catalog, where it could be read.
 pub(super) fn check(catalog: &Catalog, target: Option<&Catalog>, service: &Service, sheet: &mut Sheet) {
+    if service.whole.is_some() {
+        return;
+    }
     let claimed = claimed(service, catalog);
     sheet.check(service.tables.iter().filter_map(|pattern| {
         let found = claimed.iter().any(|name| pattern.value.matches(name));

@@ -37,6 +37,10 @@ async fn every_point_of_the_code_is_passed_by_a_command_that_is_killed_there() {
     for verb in JOURNEY {
         passed.extend(in_place.points(verb).await);
     }
+    let upgrade = Stage::of_upgrade(OLDEST_TO_NEWEST.from, OLDEST_TO_NEWEST.to).await;
+    for verb in [Verb::Apply, Verb::Cancel] {
+        passed.extend(upgrade.points(verb).await);
+    }
     let mut written = BTreeSet::new();
     for name in ["cleave-engine", "cleave-stream"] {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src");

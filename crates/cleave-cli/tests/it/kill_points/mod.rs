@@ -10,6 +10,7 @@ mod in_place;
 mod sample;
 mod stage;
 mod torture;
+mod upgrade;
 
 use self::sample::Sample;
 use self::stage::{Shape, Side, Stage, Verb};

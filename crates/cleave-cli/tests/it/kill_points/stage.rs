@@ -47,6 +47,18 @@ insert into inventory (film_id) select id from film;
 analyze;
 ";
 
+/// What an upgrade carries beside tables.
+const WHOLE: &str = "
+create role kill_owner;
+create table keyless (what text);
+alter table keyless owner to kill_owner;
+create materialized view film_count as select count(*) from film;
+create function half(n int) returns int language sql as 'select n / 2';
+create function nothing() returns event_trigger language plpgsql as 'begin end';
+create event trigger nothing on ddl_command_end when tag in ('CREATE CONVERSION') execute function nothing();
+select lo_from_bytea(4711, 'first');
+";
+
 /// The budget of a pause; generous, as the machine may be busy.
 pub(crate) const WRITE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -122,6 +134,8 @@ pub(crate) struct Stage {
     runner: Runner,
     service: String,
     film_oid: u32,
+    /// The moved table at the new home.
+    n_film: &'static str,
 }
 
 impl Stage {
@@ -189,7 +203,58 @@ impl Stage {
             shape.bridge,
             WRITE_PAUSE.as_millis()
         );
-        Self { m, n, runner: Runner::with_config(&text), service, film_oid }
+        Self { m, n, runner: Runner::with_config(&text), service, film_oid, n_film: "films.film" }
+    }
+
+    /// The whole database, on servers of its own: an upgrade carries all roles of its server.
+    pub(crate) async fn of_upgrade(from: Version, to: Version) -> Self {
+        let shape = Shape { from, to, bridge: "forward", copy_kept: true };
+        let service = Self::on_own_servers(shape).await;
+        let stage = Self { n_film: "public.film", ..service };
+        stage.m.connect().await.unwrap().batch_execute(WHOLE).await.unwrap();
+        let tools = cleave_sandbox::client_tools().unwrap().display().to_string();
+        let path = stage.runner.path().join("cleave.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (databases, rest) = text.split_once("[services.").unwrap();
+        let limits = &rest[rest.find("[limits]").unwrap()..];
+        let upgrade = format!(
+            "[upgrade]\nfrom = \"monolith\"\nto = \"products\"\nname = {:?}\nclient_tools = {tools:?}\n\
+             identity = {{ \"public.keyless\" = \"full\" }}\n",
+            stage.service
+        );
+        std::fs::write(&path, format!("{databases}{upgrade}{limits}")).unwrap();
+        stage
+    }
+
+    /// How many objects of users the new home holds.
+    pub(crate) async fn objects_of_n(&self) -> i64 {
+        let client = self.n.connect().await.unwrap();
+        let sql = "select (select count(*) from pg_class c where relnamespace = 'public'::regnamespace)
+                        + (select count(*) from pg_proc where pronamespace = 'public'::regnamespace)
+                        + (select count(*) from pg_largeobject_metadata)
+                        + (select count(*) from pg_roles where rolname = 'kill_owner')";
+        client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// A large object, which no stream brings, is on both sides the same.
+    pub(crate) async fn assert_large_object(&self, content: &str) {
+        for database in [&self.m, &self.n] {
+            let client = database.connect().await.unwrap();
+            let found = self.text_of(&client, "select convert_from(lo_get(4711), 'UTF8')").await;
+            assert_eq!(found, content);
+        }
+    }
+
+    /// Writes the large object at the home.
+    pub(crate) async fn write_large_object(&self, home: Side, content: &str) {
+        let client = if home == Side::M { &self.m } else { &self.n }.connect().await.unwrap();
+        let sql =
+            format!("select lo_unlink(4711); select lo_from_bytea(4711, convert_to('{content}', 'UTF8'))");
+        client.batch_execute(&sql).await.unwrap();
+    }
+
+    async fn text_of(&self, client: &Client, sql: &str) -> String {
+        client.query_one(sql, &[]).await.unwrap().get(0)
     }
 
     /// Writes to both sides through the old names.
@@ -240,7 +305,7 @@ impl Stage {
     async fn verdict(&self, record: &Record, home: Side) -> Verdict {
         let (url, table) = match home {
             Side::M => (self.m.url(), "public.film"),
-            Side::N => (self.n.url(), "films.film"),
+            Side::N => (self.n.url(), self.n_film),
         };
         Oracle::new()
             .place("home", url, format!("select token from {table} where token is not null"))
@@ -450,7 +515,7 @@ impl Stage {
         let name = "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n
                     on n.oid = c.relnamespace where c.oid = $1";
         let name: Option<String> = m.query_opt(name, &[&self.film_oid]).await.unwrap().map(|row| row.get(0));
-        let on_n = accepts(&n, "films.film", limit).await;
+        let on_n = accepts(&n, self.n_film, limit).await;
         // The copy that a complete has dropped takes nothing.
         let on_m = match name {
             Some(name) => accepts(&m, &name, limit).await,
