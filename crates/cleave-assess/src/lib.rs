@@ -8,3 +8,4 @@ pub mod workload;
 pub mod boundary;
 pub mod readiness;
 pub mod text;
+pub mod picture;
