@@ -4,8 +4,8 @@
 //! Pure: a [`Catalog`](cleave_model::catalog::Catalog) and a [`Workload`](cleave_model::workload::Workload) in, values out.
 //! The same input gives the same answer, whatever the day.
 
-pub mod workload;
 pub mod boundary;
+pub mod picture;
 pub mod readiness;
 pub mod text;
-pub mod picture;
+pub mod workload;

@@ -89,7 +89,7 @@ async fn a_plan_prints_the_outcomes_of_its_service() {
     for service in ["films", "sales"] {
         let plan = plan(&topology, &ServiceName::parse(service).unwrap()).await.unwrap();
         let mut planned: Vec<(String, String)> = plan
-            .crossings
+            .crossings()
             .iter()
             .map(|crossing| (crossing.object.clone(), crossing.outcome.clone()))
             .collect();

@@ -38,7 +38,8 @@ fn functions_that_name(scope: &Scope<'_>) -> Vec<String> {
         scope.tables.iter().any(|table| calls(table, function.oid))
             && !scope.staying().any(|table| calls(table, function.oid))
     };
-    let plain = scope.catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate && !is_carried(f));
+    let plain =
+        scope.catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate && !is_carried(f));
     let names = |function: &&Function| {
         let body = function.body.as_deref().map(Body::new);
         body.is_some_and(|body| scope.tables.iter().any(|table| body.mentions(&table.name)))

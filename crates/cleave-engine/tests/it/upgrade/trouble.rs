@@ -79,7 +79,7 @@ async fn what_stands_against_an_upgrade_is_told_before_anything_is_made() {
     upgrade.on_new("create table taken (id int primary key)").await;
     let plan = cleave_engine::plan(&upgrade.topology(), &upgrade.service()).await.unwrap();
     let found: Vec<(&str, &str)> = plan
-        .findings
+        .findings()
         .iter()
         .filter(|finding| finding.weight != Weight::Note)
         .map(|finding| (finding.code.as_str(), finding.object.as_str()))
@@ -109,7 +109,7 @@ async fn an_older_target_is_refused_and_rows_go_back_to_an_older_source_neverthe
     let upgrade = Upgrade::between(Version::V18, Version::V14, "older").await;
     upgrade.on_old("create table film (id int primary key)").await;
     let plan = cleave_engine::plan(&upgrade.topology(), &upgrade.service()).await.unwrap();
-    assert!(plan.findings.iter().any(|finding| finding.code == "C1220"), "{:?}", plan.findings);
+    assert!(plan.findings().iter().any(|finding| finding.code == "C1220"), "{:?}", plan.findings());
 }
 
 #[tokio::test]
