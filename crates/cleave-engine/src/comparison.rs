@@ -4,17 +4,17 @@
 use crate::{
     EngineError, Events, VerifyOptions,
     verbs::verify_progress,
-    verdict::{Alignment, Listing},
+    verdict::{self, Alignment, Listing},
 };
 use cleave_api::VerifyReport;
 use cleave_config::{Limits, TablePattern};
+use cleave_journal::VerifyingFile;
 use cleave_model::{QualifiedName, catalog::Catalog};
 use cleave_pg::Endpoint;
 use cleave_stream::Cancelled;
 use cleave_verify::{
     Checkpoints, Mapping, Reached, Settle, Side, VerifyError, VerifySpec, VerifyTable, verify,
 };
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -41,23 +41,14 @@ pub struct Comparison {
 /// Keeps a text, in place of what was there; an error says why it cannot be, without row values.
 pub type KeepText = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
-/// How far a comparison has come, as a text that the caller keeps.
+/// How far a comparison has come, as a text that the caller keeps. It holds values of keys: the places up to which tables
+/// are done.
 #[derive(Clone)]
 pub struct KeptComparison {
     /// What an earlier comparison has kept.
     pub text: Option<String>,
     /// Keeps it.
     pub keep: KeepText,
-}
-
-/// The text. It holds values of keys: the places up to which tables are done.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    source: String,
-    target: String,
-    began_epoch_s: u64,
-    /// By title: what is compared with what, and how much of it is done.
-    tables: BTreeMap<String, (String, Reached)>,
 }
 
 /// Tables compared at a time where nothing is said.
@@ -111,24 +102,23 @@ fn taken_up(
     tables: &[VerifyTable],
     restart: bool,
 ) -> (u64, Checkpoints) {
-    let earlier =
-        kept.text.as_deref().filter(|_| !restart).and_then(|text| serde_json::from_str::<Kept>(text).ok());
+    let earlier = kept.text.as_deref().filter(|_| !restart).and_then(VerifyingFile::parse);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut now_kept = match earlier {
+    let mut state = match earlier {
         Some(earlier) if (&earlier.source, &earlier.target) == (&source, &target) => earlier,
-        _ => Kept { source, target, began_epoch_s: now, tables: BTreeMap::new() },
+        _ => VerifyingFile { source, target, began_epoch_s: now, tables: BTreeMap::new() },
     };
     let compared: BTreeMap<String, String> =
         tables.iter().map(|table| (table.title(), format!("{table:?}"))).collect();
-    now_kept.tables.retain(|title, (of, _)| compared.get(title) == Some(of));
-    let began_epoch_s = now_kept.began_epoch_s;
-    let reached =
-        now_kept.tables.iter().map(|(title, (_, reached))| (title.clone(), reached.clone())).collect();
-    let state = Arc::new(Mutex::new(now_kept));
+    state.tables.retain(|title, (of, _)| compared.get(title) == Some(of));
+    let began_epoch_s = state.began_epoch_s;
+    let parts = state.tables.iter().map(|(title, (_, part))| (title.clone(), part.clone()));
+    let reached = verdict::reached(parts.collect());
+    let state = Arc::new(Mutex::new(state));
     let keep: cleave_verify::Keep = Arc::new(move |table: &VerifyTable, reached: Reached| {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tables.insert(table.title(), (format!("{table:?}"), reached));
-        let text = serde_json::to_string(&*state).map_err(|error| error.to_string());
+        state.tables.insert(table.title(), (format!("{table:?}"), verdict::part(reached)));
+        let text = state.to_text().map_err(|error| error.to_string());
         let done = text.and_then(|text| (kept.keep)(&text)).map_err(|reason| VerifyError::NotKept { reason });
         cleave_failpoint::hit("verify.kept");
         Box::pin(async move { done })

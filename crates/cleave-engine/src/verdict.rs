@@ -3,8 +3,9 @@
 use crate::status::timestamp;
 use cleave_api::{Difference, DifferenceKind, TableVerdict, ValuePair, VerificationState, VerifyReport};
 use cleave_config::Limits;
+use cleave_journal::VerifiedPart;
 use cleave_verify::{
-    Found, LoadLimits, RowKey, TableOutcome, Values, VerifyLimits, VerifyOutcome, VerifyTable,
+    Found, LoadLimits, Reached, RowKey, TableOutcome, Values, VerifyLimits, VerifyOutcome, VerifyTable,
 };
 use std::{
     collections::BTreeMap,
@@ -83,6 +84,21 @@ impl fmt::Debug for VerifyOptions {
             .field("rows_per_second_max", &self.rows_per_second_max)
             .finish_non_exhaustive()
     }
+}
+
+/// What a comparison is told of what an earlier one has kept.
+pub(crate) fn reached(parts: BTreeMap<String, VerifiedPart>) -> BTreeMap<String, Reached> {
+    let reached = |part: VerifiedPart| {
+        let VerifiedPart { order, up_to, follower_up_to, done, rows, rechecked } = part;
+        Reached { order, up_to, follower_up_to, done, rows, rechecked }
+    };
+    parts.into_iter().map(|(title, part)| (title, reached(part))).collect()
+}
+
+/// What is kept of what a comparison has told.
+pub(crate) fn part(reached: Reached) -> VerifiedPart {
+    let Reached { order, up_to, follower_up_to, done, rows, rechecked } = reached;
+    VerifiedPart { order, up_to, follower_up_to, done, rows, rechecked }
 }
 
 /// How it is known that the follower has caught up.

@@ -36,5 +36,5 @@ pub use position::{
     StreamPosition, advance_position, delete_position, delete_stream, insert_position, position,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
-pub use verifying::Verifying;
+pub use verifying::{VerifiedPart, Verifying, VerifyingFile, VerifyingHead};
 pub use work::{WorkItem, open_work, resolve_work};

@@ -85,7 +85,7 @@ impl Canonical {
             oid::FLOAT4 | oid::FLOAT8 => Self::Value,
             oid::TEXT | oid::VARCHAR => Self::Characters,
             // Its hash folds 64 bits into 32: 1 and 4294967296 have the same, under every seed. With the upper half
-            // beside it nothing is left out, for much less than its bytes cost.
+            // beside it nothing is left out, and no bytes have to be made.
             oid::INT8 => Self::Halves,
             // The same, but nothing gives their halves.
             oid::TIME => Self::Sent("time_send"),

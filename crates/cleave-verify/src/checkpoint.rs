@@ -1,7 +1,6 @@
 //! How far a comparison has come, kept by the caller, so that one whose process died goes on where it was.
 
 use crate::{VerifyError, VerifyTable, spec::BoxedFuture};
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Stores how far a table has come; called after each part, in order. What it stores holds values of the table's key.
@@ -18,7 +17,7 @@ pub struct Checkpoints {
 
 /// The beginning of a table in which every row is proven to be the same on both sides. Parts from the first one on that
 /// is not are read again, so that what differs is told by the comparison that ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// The columns in whose order the table is read.
     pub order: Vec<String>,

@@ -8,10 +8,10 @@ use crate::{
     context::MoveContext,
     runner::Runner,
     streams::Stream,
-    verdict::{Alignment, Listing},
+    verdict::{self, Alignment, Listing},
 };
 use cleave_api::VerifyReport;
-use cleave_journal::{MoveRow, MoveState, Verification, VerificationOutcome, Verifying};
+use cleave_journal::{MoveRow, MoveState, Verification, VerificationOutcome, Verifying, VerifyingHead};
 use cleave_model::{Direction, Ident, QualifiedName};
 use cleave_pg::Session;
 use cleave_plan::{MovePlan, PlannedTable, RowIdentity};
@@ -19,7 +19,6 @@ use cleave_verify::{
     Checkpoints, Found, Reached, RowKey, VerifyError, VerifyOutcome, VerifyProgress, VerifySpec, VerifyTable,
     verify,
 };
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// Tables compared at a time where the user does not ask for more: each takes two connections on each side, beside those
@@ -44,13 +43,6 @@ pub(crate) struct Compared {
     pub(super) outcome: VerifyOutcome,
     pub(super) report: VerifyReport,
     pub(super) verification: Verification,
-}
-
-/// What a comparison must be about for another one to go on with it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Head {
-    bound: Verification,
-    tables: Vec<String>,
 }
 
 impl Runner {
@@ -112,36 +104,23 @@ impl Comparing {
     async fn take_up(&self, options: &VerifyOptions) -> Result<(Verification, Checkpoints), EngineError> {
         let move_ = &self.move_;
         let session = Arc::new(move_.m.connect("verify progress").await?);
-        let head = Head {
+        let head = VerifyingHead {
             bound: bound_to(move_).await?,
             tables: self.tables.iter().map(|table| format!("{table:?}")).collect(),
         };
         let kept = if options.restart { None } else { Verifying::read(&**session, &move_.service).await? };
         let max_age_s = move_.limits.verify_max_age.as_secs();
-        let taken = kept.and_then(|kept| {
-            let earlier: Head = serde_json::from_value(kept.head).ok()?;
-            let at_epoch_s = earlier.bound.at_epoch_s;
+        let taken = kept.filter(|kept| {
+            let at_epoch_s = kept.head.bound.at_epoch_s;
             let young = at_epoch_s + max_age_s > head.bound.at_epoch_s;
-            let same = earlier.tables == head.tables
-                && earlier.bound == Verification { at_epoch_s, ..head.bound.clone() };
-            (same && young).then_some((earlier.bound, kept.tables))
+            let same = kept.head.tables == head.tables
+                && kept.head.bound == Verification { at_epoch_s, ..head.bound.clone() };
+            same && young
         });
         let (bound, reached) = match taken {
-            Some((bound, tables)) => {
-                let parts = tables.into_iter();
-                (
-                    bound,
-                    parts
-                        .filter_map(|(title, state)| Some((title, serde_json::from_value(state).ok()?)))
-                        .collect(),
-                )
-            }
+            Some(kept) => (kept.head.bound, verdict::reached(kept.tables)),
             None => {
-                let value = serde_json::to_value(&head).map_err(|error| EngineError::Stored {
-                    what: "what is compared".to_owned(),
-                    reason: error.to_string(),
-                })?;
-                Verifying::begin(&**session, &move_.m_lease, &move_.service, &value).await?;
+                Verifying::begin(&**session, &move_.m_lease, &move_.service, &head).await?;
                 (head.bound, BTreeMap::new())
             }
         };
@@ -154,10 +133,9 @@ impl Comparing {
             let (session, lease, service) = (Arc::clone(&session), lease.clone(), service.clone());
             let title = table.title();
             Box::pin(async move {
-                let failed = |reason: String| VerifyError::NotKept { reason };
-                let state = serde_json::to_value(&reached).map_err(|error| failed(error.to_string()))?;
-                let kept = Verifying::keep(&**session, &lease, &service, &title, &state).await;
-                kept.map_err(|error| failed(error.to_string()))?;
+                let part = verdict::part(reached);
+                let kept = Verifying::keep(&**session, &lease, &service, &title, &part).await;
+                kept.map_err(|error| VerifyError::NotKept { reason: error.to_string() })?;
                 cleave_failpoint::hit_async("verify.kept").await;
                 Ok(())
             })

@@ -110,7 +110,7 @@ async fn a_transition_can_be_repeated_but_not_invented(journal: Journal) {
     assert_eq!(read(&journal).await.state, Copying);
 }
 
-fn verification() -> Verification {
+pub(crate) fn verification() -> Verification {
     Verification {
         outcome: VerificationOutcome::Unproven,
         rows: 1_000_000,
