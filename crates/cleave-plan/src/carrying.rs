@@ -70,7 +70,7 @@ pub enum Fate {
 pub fn fate(layer: Layer, major: u32, feature: StatementTrait) -> Fate {
     match layer {
         Layer::Forward => forward(feature),
-        Layer::Local | Layer::None => over_copy(feature),
+        Layer::Local | Layer::None => over_copy(major, feature),
         Layer::View => view(major, feature),
         Layer::Path => Fate::Carried,
     }
@@ -92,23 +92,24 @@ fn forward(feature: StatementTrait) -> Fate {
         T::SystemColumn => {
             Differs("xmin, xmax, cmin, cmax and tableoid of a foreign table do not describe the row")
         }
-        T::Ddl => Breaks("DDL meets the foreign table, not the table"),
+        T::Ddl => Breaks("DDL fails on the foreign table (42809), or changes it alone"),
         T::Maintenance => Differs("it does not reach the table at the new home"),
         T::OnConflictWithoutTarget | T::RowLock | T::Truncate | T::CopyFrom | T::Returning => Carried,
     }
 }
 
-fn over_copy(feature: StatementTrait) -> Fate {
+fn over_copy(major: u32, feature: StatementTrait) -> Fate {
     use Fate::{Breaks, Carried, Differs};
     use StatementTrait as T;
     match feature {
-        T::OnConflictColumns | T::OnConflictConstraint => {
-            Breaks("ON CONFLICT finds no constraint on a view with triggers (42P10)")
+        T::OnConflictColumns => {
+            Breaks("ON CONFLICT (columns) finds no constraint on a view with triggers (42P10)")
         }
+        T::OnConflictConstraint => Breaks("a view has no constraint of that name (42704)"),
         T::OnConflictWithoutTarget => {
             Breaks("a conflict is raised (23505): the trigger writes, and DO NOTHING is lost")
         }
-        T::Merge => Breaks("MERGE into a view with triggers is not supported (0A000)"),
+        T::Merge if major < 17 => Breaks("MERGE into a view is not supported before PostgreSQL 17 (0A000)"),
         T::RowLock | T::SkipLocked => {
             Differs("it locks rows of the copy, which stop no writer at the new home")
         }
@@ -117,9 +118,9 @@ fn over_copy(feature: StatementTrait) -> Fate {
         T::LockTable => Differs("it locks the copy, which stops no writer at the new home"),
         T::CurrentOf => Breaks("WHERE CURRENT OF is not supported on a view (0A000)"),
         T::SystemColumn => Breaks("a view has no system columns (42703)"),
-        T::Ddl => Breaks("DDL meets the view, not the table"),
+        T::Ddl => Breaks("DDL fails on a view (42809), or changes it alone"),
         T::Maintenance => Differs("it skips a view with a warning"),
-        T::CopyFrom | T::Returning => Carried,
+        T::Merge | T::CopyFrom | T::Returning => Carried,
     }
 }
 
@@ -134,7 +135,7 @@ fn view(major: u32, feature: StatementTrait) -> Fate {
         T::CopyTo => Breaks("COPY cannot read a view (42809); COPY (SELECT ...) can"),
         T::CurrentOf => Breaks("WHERE CURRENT OF is not supported on a view (0A000)"),
         T::SystemColumn => Breaks("a view has no system columns (42703)"),
-        T::Ddl => Breaks("DDL fails on a view, or changes the view alone"),
+        T::Ddl => Breaks("DDL fails on a view (42809), or changes it alone"),
         T::Maintenance => Differs("it skips a view with a warning"),
         T::OnConflictColumns
         | T::OnConflictWithoutTarget

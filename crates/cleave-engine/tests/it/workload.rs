@@ -1,6 +1,7 @@
 //! What applications do, read from servers that write it down.
 
 mod functions;
+mod layers;
 
 use crate::places::Places;
 use cleave_engine::{EngineError, WorkloadOptions, WorkloadReading, plan_workload, read_workload};

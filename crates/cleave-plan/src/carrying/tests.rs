@@ -107,3 +107,59 @@ fn a_transaction_spans_the_boundary_if_it_writes_on_both_sides_of_it() {
     let counts: Vec<u64> = spanning(&workload, &moved()).iter().map(|spans| spans.count).collect();
     assert_eq!(counts, [5, 3]);
 }
+
+/// The page that tests make from what servers do.
+const MEASURED: &str = include_str!("../../../../docs/reference/bridges.md");
+
+/// What stands in a row of the page, by version and bridge.
+fn measured(row: &str) -> Vec<(u32, Layer, String)> {
+    let line = MEASURED
+        .lines()
+        .find(|line| line.starts_with(&format!("| `{row}` |")) || line.starts_with(&format!("| `{row}` (")));
+    let line = line.unwrap_or_else(|| panic!("the page has no row {row}"));
+    let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).skip(1).collect();
+    let mut found = Vec::new();
+    for (major, cell) in (14..=18).zip(cells) {
+        let parts: Vec<&str> = cell.split(" / ").map(|part| part.trim_matches('`')).collect();
+        for (at, layer) in [Layer::Forward, Layer::Local, Layer::None].into_iter().enumerate() {
+            found.push((major, layer, (*parts.get(at).unwrap_or(&parts[0])).to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_table_says_of_bridges_what_servers_were_seen_to_do() {
+    use StatementTrait::{
+        CopyFrom, CopyTo, CurrentOf, Ddl, LockTable, Merge, OnConflictColumns, OnConflictConstraint,
+        OnConflictWithoutTarget, Returning, RowLock, SkipLocked, SystemColumn, Truncate,
+    };
+    for (row, feature, writes) in [
+        ("ON CONFLICT DO NOTHING", OnConflictWithoutTarget, true),
+        ("ON CONFLICT (columns) DO UPDATE", OnConflictColumns, true),
+        ("ON CONFLICT ON CONSTRAINT", OnConflictConstraint, true),
+        ("MERGE", Merge, true),
+        ("SELECT ... FOR UPDATE", RowLock, false),
+        ("FOR UPDATE SKIP LOCKED", SkipLocked, false),
+        ("LOCK TABLE", LockTable, false),
+        ("TRUNCATE", Truncate, true),
+        ("COPY table TO", CopyTo, false),
+        ("COPY table FROM", CopyFrom, true),
+        ("WHERE CURRENT OF", CurrentOf, true),
+        ("UPDATE ... RETURNING", Returning, true),
+        ("xmin", SystemColumn, false),
+        ("CREATE INDEX", Ddl, false),
+    ] {
+        let statement = statement(film(), true, writes, &[feature]);
+        for (major, layer, seen) in measured(row) {
+            // A server without the statement never had it sent.
+            if seen == "42601" {
+                continue;
+            }
+            let judged = judge(layer, major, &statement, &moved());
+            assert_eq!(seen != "yes", breaks(&judged), "{row} through {layer} on {major}: {judged:?}");
+            let named = judged.iter().any(|fate| matches!(fate, Fate::Breaks(why) if why.contains(&seen)));
+            assert!(seen == "yes" || named, "{row} through {layer} on {major}: {seen}, {judged:?}");
+        }
+    }
+}
