@@ -69,10 +69,10 @@ fn shortened(statement: &str, full: bool) -> String {
 }
 
 fn spanning(transaction: &SpanningTransaction) -> String {
-    let count = counted(transaction.count, "transaction", "transactions");
-    let note = "its two parts commit one after the other once the tables have moved";
+    let count = counted(transaction.count, "transaction writes", "transactions write");
+    let note = "after the switch its two parts commit one after the other";
     format!(
-        "  spans    {count} write {}, which move, and {}, which stay\n           {}\n",
+        "  spans    {count} to {} (moving) and to {} (staying)\n           {}\n",
         transaction.moved.join(", "),
         transaction.staying.join(", "),
         paint(DIM, note)

@@ -19,3 +19,4 @@ mod second_operator;
 mod store;
 mod surroundings;
 mod upgrade;
+mod workload;

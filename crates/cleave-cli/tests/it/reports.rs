@@ -63,9 +63,8 @@ fn a_status_shows_copy_streams_and_verification() {
     insta::assert_snapshot!(check(&StatusReport { services: vec![following, stopped], engine: None }));
 }
 
-#[test]
-fn a_plan_shows_what_moves_what_crosses_and_why_not() {
-    let plan = PlanReport {
+fn plan() -> PlanReport {
+    PlanReport {
         service: "films".into(),
         source: "monolith".into(),
         home: "products/films".into(),
@@ -111,8 +110,12 @@ fn a_plan_shows_what_moves_what_crosses_and_why_not() {
         write_pause_ms: 500,
         workload: None,
         findings: vec![Problem::error("C0204", "`public.log` has no key").hint("add a primary key")],
-    };
-    insta::assert_snapshot!(check(&plan));
+    }
+}
+
+#[test]
+fn a_plan_shows_what_moves_what_crosses_and_why_not() {
+    insta::assert_snapshot!(check(&plan()));
 }
 
 fn cutover(outcome: CutoverOutcome) -> CutoverReport {

@@ -136,3 +136,57 @@ fn what_is_no_plpgsql_is_handed_back_and_the_rest_is_read() {
     assert_eq!(read.unread.len(), 1, "{read:?}");
     assert!(!read.is_certain());
 }
+
+#[test]
+fn the_language_is_read_in_all_its_parts() {
+    let body = r#"
+#print_strict_params on
+<<outer_block>>
+DECLARE
+    x CONSTANT integer NOT NULL := 1;
+    y actor.a%TYPE;
+    names text[] DEFAULT '{}';
+    r RECORD;
+    c REFCURSOR;
+    k NO SCROLL CURSOR (low integer, high integer) FOR SELECT * FROM actor WHERE a BETWEEN low AND high;
+    first_one ALIAS FOR $1;
+BEGIN
+    names[1] := 'a'; names := names || 'b'::text;
+    r.a := 1; r.b.c = 2;
+    GET DIAGNOSTICS x = ROW_COUNT;
+    IF NOT FOUND THEN RAISE NOTICE USING MESSAGE = 'none'; END IF;
+    FOR i IN REVERSE 10..1 BY 2 LOOP CONTINUE WHEN i = 3; EXIT outer_block WHEN i > 5; END LOOP;
+    FOREACH y SLICE 1 IN ARRAY names LOOP NULL; END LOOP;
+    OPEN c FOR EXECUTE 'select 1 from actor' ; FETCH NEXT FROM c INTO x, y; MOVE FORWARD 2 FROM c; CLOSE c;
+    OPEN k(low := 1, high := 2); FETCH k INTO r; CLOSE k;
+    FOR r IN k(1, 2) LOOP NULL; END LOOP;
+    INSERT INTO film AS f (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = EXCLUDED.a RETURNING f.a INTO STRICT x;
+    UPDATE film SET (a, b) = (SELECT a, b FROM actor LIMIT 1) WHERE CURRENT OF c;
+    WITH gone AS (DELETE FROM film RETURNING *) INSERT INTO pay SELECT * FROM gone RETURNING 1 INTO x;
+    MERGE INTO film USING actor ON true WHEN MATCHED THEN DO NOTHING;
+    CREATE TEMP TABLE made ON COMMIT DROP AS SELECT * FROM film;
+    TRUNCATE made; LOCK TABLE film IN SHARE MODE;
+    PERFORM pg_notify('c', 'x'), set_config('a.b', 'c', true);
+    CALL rate(1);
+    SELECT count(*) FILTER (WHERE a > 1), array_agg(b ORDER BY a) INTO x, names FROM film GROUP BY GROUPING SETS ((a), ());
+    SELECT CASE WHEN a THEN 1 ELSE 2 END INTO x FROM film;
+    CASE x WHEN 1, 2 THEN x := 3; WHEN 4 THEN NULL; ELSE RAISE division_by_zero; END CASE;
+    WHILE x < 3 LOOP x := x + 1; END LOOP;
+    ASSERT x > 0, 'no';
+    RETURN QUERY SELECT * FROM film; RETURN QUERY EXECUTE 'select * from film' USING x;
+    RETURN NEXT r; RETURN NEXT;
+    BEGIN
+        SELECT a INTO x FROM film;
+    EXCEPTION WHEN unique_violation OR SQLSTATE '22012' THEN
+        GET STACKED DIAGNOSTICS y = MESSAGE_TEXT;
+        RAISE;
+    WHEN OTHERS THEN RAISE EXCEPTION 'x %', x USING ERRCODE = 'P0001', HINT = y;
+    END;
+    COMMIT AND CHAIN; ROLLBACK;
+    RETURN;
+END outer_block;
+"#;
+    let read = plpgsql(body);
+    assert!(read.is_certain(), "{:#?} {:#?}", read.unread, read.dynamic);
+    assert_eq!(tables(&read), ["actor:r", "film:rw", "pay:w"]);
+}

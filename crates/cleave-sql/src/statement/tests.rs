@@ -174,3 +174,51 @@ fn a_text_that_was_cut_off_or_is_no_sql_is_not_read() {
         assert!(read_statement(text, &resolver()).is_err(), "{text}");
     }
 }
+
+#[test]
+fn statements_as_applications_send_them_are_read() {
+    for text in [
+        r#"SELECT "film"."a" AS "a_0", COUNT("film"."b") OVER (PARTITION BY "film"."c" ORDER BY "film"."d" DESC NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM "film" WHERE ("film"."a" = ANY($1) AND NOT ("film"."b" IS NULL)) ORDER BY 1 ASC LIMIT 21 OFFSET 3"#,
+        r#"INSERT INTO "film" ("a", "b") VALUES ($1, $2), ($3, $4) ON CONFLICT ("a") WHERE b > 1 DO UPDATE SET "b" = EXCLUDED."b" WHERE film.a < 3 RETURNING "film"."a""#,
+        "SELECT f.data->>'x', f.data #> '{a,b}', f.data @> '{}'::jsonb, f.data ? 'k', f.tags && ARRAY['a']::text[] FROM film f",
+        "SELECT * FROM film WHERE a ILIKE $1 ESCAPE '!' AND b SIMILAR TO 'x' AND c !~* 'y' AND d IS DISTINCT FROM e",
+        "SELECT EXTRACT(EPOCH FROM a), a AT TIME ZONE 'utc', a::timestamptz(3), CURRENT_DATE - INTERVAL '1 day', date_trunc('day', a) FROM film",
+        "SELECT x.* FROM film CROSS JOIN LATERAL jsonb_to_recordset(film.j) AS x(a int, b text) NATURAL LEFT JOIN actor",
+        "SELECT a FROM film TABLESAMPLE BERNOULLI (10) REPEATABLE (1) FETCH FIRST 3 ROWS WITH TIES",
+        "SELECT DISTINCT ON (a, b) a, (SELECT 1 FROM actor WHERE actor.x = film.y) FROM film WINDOW w AS (ORDER BY a) FOR NO KEY UPDATE OF film NOWAIT",
+        "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 5) SEARCH DEPTH FIRST BY n SET o CYCLE n SET c USING p SELECT * FROM t, film",
+        "WITH a AS MATERIALIZED (SELECT 1 FROM film), b AS NOT MATERIALIZED (SELECT 2) DELETE FROM film USING a WHERE EXISTS (SELECT 1 FROM b) RETURNING film.*",
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a), string_agg(DISTINCT b, ',' ORDER BY b) FROM film GROUP BY CUBE (a, b), ROLLUP (c)",
+        "MERGE INTO film t USING (SELECT $1 AS a) s ON t.a = s.a WHEN MATCHED AND t.b > 1 THEN UPDATE SET b = DEFAULT WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a) RETURNING merge_action(), t.*",
+        "INSERT INTO film DEFAULT VALUES RETURNING WITH (OLD AS o, NEW AS n) n.a",
+        "INSERT INTO film OVERRIDING SYSTEM VALUE SELECT * FROM actor",
+        "UPDATE film f SET a = $1, b[2] = 3, c.d = 4, (e, g) = ROW(1, 2) FROM actor WHERE f.x = actor.y",
+        "SELECT a[1:2], (row(a, b)).f1, ARRAY(SELECT 1 FROM film), a IN (SELECT 2 FROM film), (a, b) OVERLAPS (c, d), -a ^ 2 FROM film",
+        "SELECT JSON_VALUE(j, '$.a' RETURNING int DEFAULT 1 ON EMPTY), JSON_QUERY(j, '$'), j IS JSON OBJECT, JSON_OBJECT('a': 1), JSON_ARRAYAGG(a) FROM film",
+        "SELECT * FROM JSON_TABLE('{}'::jsonb, '$[*]' COLUMNS (id FOR ORDINALITY, a int PATH '$.a', NESTED PATH '$.b' COLUMNS (c text))) jt, film",
+        "SELECT xmlelement(name a, xmlattributes(b AS c)), xmlforest(d), f.* FROM film f, XMLTABLE('/r' PASSING x COLUMNS a int PATH 'a') xt",
+        "SELECT COALESCE(NULLIF(TRIM(BOTH 'x' FROM a), ''), SUBSTRING(b FROM 2 FOR 3), OVERLAY(c PLACING 'y' FROM 1), POSITION('z' IN d)) FROM film",
+        "COPY film (a, b) FROM STDIN WITH (FORMAT csv, HEADER true, DELIMITER ';', NULL '')",
+        "COPY film FROM STDIN BINARY",
+        "SELECT * FROM ONLY (film) WHERE a OPERATOR(pg_catalog.=) b COLLATE \"C\"",
+        "SELECT a FROM film WHERE b = $1 -- it's\n AND c = $2 /* nested /* comment */ */",
+        "SELECT 1_000, 0xFF, 1e3, .5, U&'d\\0061', B'01', N'x', e'\\n' FROM film",
+        "VALUES (1, (SELECT a FROM film)), (2, 3) ORDER BY 1",
+        "(SELECT a FROM film ORDER BY a LIMIT 1) UNION ALL (SELECT b FROM film) EXCEPT SELECT 3 INTERSECT SELECT 4",
+        "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) SELECT 1 FROM film",
+        "CREATE MATERIALIZED VIEW m AS SELECT * FROM film WITH NO DATA",
+        "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON film USING gin (lower(a) gin_trgm_ops DESC NULLS LAST) INCLUDE (b) WHERE c > 1",
+        "ALTER TABLE film ADD COLUMN x int GENERATED ALWAYS AS (a * 2) STORED, ALTER COLUMN y TYPE bigint USING y::bigint, VALIDATE CONSTRAINT z",
+        "VACUUM (ANALYZE, VERBOSE) film (a)",
+        "FETCH FORWARD 100 FROM c; SELECT 1 FROM film",
+        "SELECT set_config('app.user', $1, true), pg_try_advisory_xact_lock(1) FROM film",
+        "CREATE TABLE p PARTITION OF film FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)",
+        "SELECT a FROM film GROUP BY DISTINCT a HAVING count(*) > $1::bigint",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE; SELECT 1 FROM film; COMMIT AND NO CHAIN",
+    ] {
+        let read = read_statement(text, &resolver());
+        let film =
+            read.as_ref().is_ok_and(|read| read.tables.iter().any(|used| used.table.name.as_str() == "film"));
+        assert!(film, "{text}: {read:?}");
+    }
+}

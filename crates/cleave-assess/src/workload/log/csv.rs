@@ -33,6 +33,11 @@ pub(super) fn looks_like(line: &str) -> bool {
 
 impl Records {
     pub(super) fn line(&mut self, line: &str) -> Option<Entry> {
+        // A file that was cut off and written on, after a crash, has a quote that nobody closes.
+        if self.in_quotes && looks_like(line) {
+            self.skipped += 1;
+            *self = Self { skipped: self.skipped, ..Self::default() };
+        }
         if !self.pending.is_empty() {
             self.pending.push('\n');
         }

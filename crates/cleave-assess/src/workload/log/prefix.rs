@@ -20,6 +20,8 @@ const USUAL: &[&str] = &[
 ];
 /// Longest value of a field that may hold anything.
 const FIELD_BYTES_MAX: usize = 256;
+/// Attempts at one line: fields that may hold anything, one after the other, could be divided in any number of ways.
+const STEPS_MAX: usize = 20_000;
 /// Words that stand after the prefix.
 const SEVERITIES: &[&str] = &[
     "LOG",
@@ -97,7 +99,7 @@ impl Prefix {
     /// The entry that a line begins.
     pub(super) fn parse(&self, line: &str) -> Option<Entry> {
         let mut entry = Entry::default();
-        let rest = matched(&self.elements, line, &mut entry)?;
+        let rest = matched(&self.elements, line, &mut entry, &mut { STEPS_MAX })?;
         let (severity, message) = split_severity(rest)?;
         entry.severity = severity.to_owned();
         entry.message = message.to_owned();
@@ -119,7 +121,8 @@ fn split_severity(rest: &str) -> Option<(&str, &str)> {
 }
 
 /// Matches elements, longest values last; the rest begins with a severity.
-fn matched<'l>(elements: &[Element], line: &'l str, entry: &mut Entry) -> Option<&'l str> {
+fn matched<'l>(elements: &[Element], line: &'l str, entry: &mut Entry, steps: &mut usize) -> Option<&'l str> {
+    *steps = steps.checked_sub(1)?;
     let Some((element, others)) = elements.split_first() else {
         return split_severity(line).map(|_| line);
     };
@@ -133,11 +136,11 @@ fn matched<'l>(elements: &[Element], line: &'l str, entry: &mut Entry) -> Option
                 None if blank => return None,
                 None => line.trim_start().strip_prefix(text.trim_start())?,
             };
-            matched(others, rest, entry)
+            matched(others, rest, entry, steps)
         }
         Element::SessionsOnly => {
             let mut attempt = entry.clone();
-            if let Some(rest) = matched(others, line, &mut attempt) {
+            if let Some(rest) = matched(others, line, &mut attempt, steps) {
                 *entry = attempt;
                 return Some(rest);
             }
@@ -146,7 +149,7 @@ fn matched<'l>(elements: &[Element], line: &'l str, entry: &mut Entry) -> Option
         Element::Field(field) => ends_of(*field, line).into_iter().find_map(|end| {
             let mut attempt = entry.clone();
             set(&mut attempt, *field, line[..end].trim());
-            let rest = matched(others, &line[end..], &mut attempt)?;
+            let rest = matched(others, &line[end..], &mut attempt, steps)?;
             *entry = attempt;
             Some(rest)
         }),

@@ -1,4 +1,7 @@
 use super::{Entry, Event, Format, Prefix, Reader};
+use crate::workload::{Collector, SearchPaths, Sessions};
+use cleave_sql::Resolver;
+use proptest::prelude::*;
 
 fn entries(format: Format, text: &str) -> Vec<Entry> {
     let mut reader = Reader::new(format);
@@ -150,4 +153,93 @@ fn only_what_was_executed_is_a_statement() {
 fn a_text_that_is_no_log_is_not_recognised() {
     assert_eq!(Format::recognise(&["hello", "world"], &[]), None);
     assert_eq!(Format::recognise(&[], &[]), None);
+}
+
+#[test]
+fn a_record_that_was_cut_off_costs_itself_only() {
+    let mut reader = Reader::new(Format::Csv);
+    let (first, second) = CSV.rsplit_once('\n').unwrap();
+    let text = format!("2026-11-27 06:24:05.000 UTC,\"ann\",\"shop\",12,\"statement: sel\n{first}\n{second}");
+    let entries: Vec<Entry> = text.lines().filter_map(|line| reader.line(line)).collect();
+    assert_eq!((entries.len(), reader.skipped()), (2, 1));
+}
+
+#[test]
+fn a_prefix_that_fits_in_countless_ways_is_given_up() {
+    let prefix = Prefix::new("%a%h%r%i%a%h%r%i%b|");
+    let mut reader = Reader::new(Format::Stderr(prefix));
+    assert_eq!(reader.line(&"a ".repeat(200)), None);
+}
+
+/// Lines as logs have them, whole and broken.
+fn line() -> impl Strategy<Value = String> {
+    let parts = [
+        "2026-11-27 06:24:06.123 UTC",
+        "2026-11-27",
+        " [12] ",
+        "ann@shop ",
+        "LOG:  ",
+        "DETAIL:  ",
+        "statement: ",
+        "execute s: ",
+        "duration: 1.5 ms  ",
+        "duration: x ms",
+        "begin",
+        "commit",
+        "insert into film values ('",
+        "\"",
+        ",",
+        ",,,,,,,,,,,,,,,,,,,,,,,,,,",
+        "{",
+        "}",
+        "\"message\":\"statement: select 1\"",
+        "\"error_severity\":\"LOG\"",
+        "\t",
+        "prepare: ",
+        ":",
+        "3/7",
+        "ü",
+        "(",
+        ")",
+        "'",
+        ";",
+        "parameters: $1 = 'x'",
+        "ERROR:  ",
+        "values (1), (2), (3)",
+        " in (1, 2, 3)",
+        "set search_path to a, \"b",
+    ];
+    prop::collection::vec(
+        prop_oneof![6 => proptest::sample::select(parts.to_vec()).prop_map(str::to_owned), 1 => any::<String>()],
+        0..10,
+    )
+    .prop_map(|parts| parts.concat().replace('\n', " "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_lines_are_taken_without_a_panic_in_every_format(lines in prop::collection::vec(line(), 0..30), prefix in "[%a-zA-Z \\[\\]@-]{0,12}") {
+        let prefix = Prefix::new(&prefix);
+        let borrowed: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let formats = [Some(Format::Csv), Some(Format::Json), Some(Format::Stderr(prefix.clone())), Format::recognise(&borrowed, &[prefix])];
+        for format in formats.into_iter().flatten() {
+            let (mut reader, mut sessions) = (Reader::new(format), Sessions::default());
+            let mut collector = Collector::new(Resolver::of_relations([], &[]), SearchPaths::default());
+            for line in &lines {
+                if let Some(entry) = reader.line(line) {
+                    sessions.take(&entry, &mut collector);
+                }
+            }
+            if let Some(entry) = reader.finish() {
+                sessions.take(&entry, &mut collector);
+            }
+            sessions.finish(&mut collector);
+            let seen = sessions.counts().0;
+            let workload = collector.finish();
+            let counted: u64 = workload.statements.iter().map(|s| s.calls).chain(workload.unread.iter().map(|(_, n)| *n)).sum();
+            prop_assert!(counted <= seen);
+        }
+    }
 }
