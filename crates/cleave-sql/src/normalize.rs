@@ -63,7 +63,7 @@ impl Normal<'_> {
     /// True for a constant that is a value, not the name of a relation.
     fn is_value(&self, at: usize) -> bool {
         match self.kind(at) {
-            Some(Kind::Number) => true,
+            Some(Kind::Number | Kind::Broken) => true,
             Some(Kind::Constant) => {
                 let called = at >= 2
                     && self.kind(at - 1) == Some(Kind::Open)
@@ -171,6 +171,10 @@ mod tests {
                 "select nextval('s'), 'film'::regclass, $1::text",
             ),
             ("select $q$secret$q$, E'a\\'b', t1.c2", "select $1, $2, t1.c2"),
+            ("select B'101', X'1F', U&'d\\0061', N'x'", "select $1, $2, $3, $4"),
+            ("select 'cut of", "select $1"),
+            ("select $$cut of", "select $1"),
+            ("alter role ann password 'secret'", "alter role ann password $1"),
             ("", ""),
         ] {
             assert_eq!(normalize(text), normal);

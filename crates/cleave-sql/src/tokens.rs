@@ -10,8 +10,10 @@ pub(crate) enum Kind {
     Word,
     /// A name in quotes.
     Quoted,
-    /// A string constant of any form whose content can be told.
+    /// A string constant of any form.
     Constant,
+    /// A string constant that does not end.
+    Broken,
     /// `$1`.
     Parameter,
     Dot,
@@ -79,13 +81,17 @@ fn kind(kind: TokenKind) -> Option<Kind> {
             LiteralKind::Str { terminated }
             | LiteralKind::NationalStr { terminated }
             | LiteralKind::EscStr { terminated }
-            | LiteralKind::DollarQuotedString { terminated }
-                if terminated =>
-            {
-                Kind::Constant
+            | LiteralKind::ByteStr { terminated }
+            | LiteralKind::BitStr { terminated }
+            | LiteralKind::UnicodeEscStr { terminated }
+            | LiteralKind::DollarQuotedString { terminated } => {
+                if terminated {
+                    Kind::Constant
+                } else {
+                    Kind::Broken
+                }
             }
             LiteralKind::Int { .. } | LiteralKind::Numeric { .. } => Kind::Number,
-            _ => Kind::Other,
         },
         TokenKind::PositionalParam { .. } => Kind::Parameter,
         TokenKind::Dot => Kind::Dot,
