@@ -6,9 +6,11 @@
 
 mod collector;
 mod decoded;
+mod functions;
 pub mod log;
 mod sessions;
 
 pub use collector::{Collector, SearchPaths, Seen};
 pub use decoded::table_names;
+pub use functions::{FunctionTables, function_tables};
 pub use sessions::Sessions;

@@ -8,7 +8,7 @@ pub use at_risk::plan_workload;
 
 use crate::EngineError;
 use cleave_api::{ExitCode, Problem};
-use cleave_assess::workload::{Collector, SearchPaths, Seen};
+use cleave_assess::workload::{Collector, SearchPaths, Seen, function_tables};
 use cleave_model::catalog::Catalog;
 use cleave_model::format_count;
 use cleave_model::workload::Workload;
@@ -60,7 +60,8 @@ pub async fn read_workload(
 ) -> Result<WorkloadReading, EngineError> {
     let settings = read_search_paths(session).await?;
     let paths = SearchPaths { default: settings.default, roles: settings.roles.into_iter().collect() };
-    let mut collector = Collector::new(Resolver::new(catalog, &[]), paths);
+    let functions = function_tables(catalog, &paths);
+    let mut collector = Collector::new(Resolver::new(catalog, &[]), paths).with_functions(functions);
     let mut problems = Vec::new();
     if options.statements {
         statements(session, &mut collector, &mut problems).await?;

@@ -9,6 +9,7 @@ use crate::literal;
 use crate::names::parse_search_path;
 use crate::resolver::Resolver;
 use crate::statement::{StatementUse, Unread, resolve};
+use crate::tokens::tokens;
 use crate::tree::{self, Grammar};
 use cleave_model::catalog::{Catalog, Function};
 use cleave_model::{Ident, QualifiedName};
@@ -29,6 +30,9 @@ pub struct FunctionUse {
     pub unread: Vec<Unread>,
     /// The `search_path` that it sets for itself.
     pub path: Option<Vec<Ident>>,
+    /// Words by which it asks for the schema that it works in (`TG_TABLE_SCHEMA`, `current_schema`): what it does may
+    /// depend on where tables are, whatever names stand in it.
+    pub asks_for_schema: BTreeSet<String>,
     /// Why there is no text to read: "it is written in c".
     pub opaque: Option<String>,
 }
@@ -62,7 +66,14 @@ pub fn read_function(function: &Function, catalog: &Catalog, resolver: &Resolver
         Err(reason) => FunctionUse { opaque: Some(reason), ..FunctionUse::default() },
     };
     read.path = path;
+    read.asks_for_schema = asked_schemas(function.body.as_deref().unwrap_or(&function.definition));
     read
+}
+
+fn asked_schemas(text: &str) -> BTreeSet<String> {
+    const WORDS: &[&str] = &["tg_table_schema", "current_schema", "current_schemas"];
+    let asked = tokens(text).into_iter().filter(|token| token.is_any(text, WORDS));
+    asked.filter_map(|token| text.get(token.range).map(str::to_lowercase)).collect()
 }
 
 /// Where the statements of a function stand.

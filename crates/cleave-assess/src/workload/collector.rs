@@ -1,6 +1,7 @@
 //! Puts statements and transactions together, equal ones once.
 
-use cleave_model::workload::{Statement, TableUse, Transaction, Workload};
+use super::FunctionTables;
+use cleave_model::workload::{Statement, Transaction, Workload};
 use cleave_model::{Ident, QualifiedName};
 use cleave_sql::{Relation, Resolver, StatementUse, Unread, normalize, parse_search_path, read_statement};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -50,6 +51,9 @@ pub struct Seen<'s> {
 /// What a text does, or why it could not be read.
 pub(super) type Reading = Result<StatementUse, Unread>;
 
+/// Tables read, tables written.
+pub(super) type Accesses = (BTreeSet<QualifiedName>, BTreeSet<QualifiedName>);
+
 /// A role and a statement's text without its constants.
 type Key = (Option<String>, String);
 
@@ -58,6 +62,7 @@ type Key = (Option<String>, String);
 pub struct Collector {
     resolver: Resolver,
     paths: SearchPaths,
+    functions: BTreeMap<QualifiedName, FunctionTables>,
     sources: Vec<String>,
     read: HashMap<(Vec<Ident>, String), Arc<Reading>>,
     /// Those of the current source; it is merged into `statements` when the next one begins.
@@ -74,6 +79,7 @@ impl Collector {
         Self {
             resolver,
             paths,
+            functions: BTreeMap::new(),
             sources: Vec::new(),
             read: HashMap::new(),
             current: HashMap::new(),
@@ -82,6 +88,12 @@ impl Collector {
             unread: BTreeMap::new(),
             overflow: 0,
         }
+    }
+
+    /// Counts the tables of functions that a transaction calls among its own.
+    #[must_use]
+    pub fn with_functions(self, functions: BTreeMap<QualifiedName, FunctionTables>) -> Self {
+        Self { functions, ..self }
     }
 
     /// What follows comes from this source. A statement that two sources show is counted as the one that shows it more
@@ -178,6 +190,25 @@ impl Collector {
         }
     }
 
+    /// Tables that a statement reads and writes, those of the functions that it calls included, those that are temporary
+    /// left out.
+    pub(super) fn accesses(&self, read: &StatementUse, temporary: &BTreeSet<Ident>) -> Accesses {
+        let mut accesses = Accesses::default();
+        for called in read.functions.iter().filter_map(|function| self.functions.get(function)) {
+            accesses.0.extend(called.read.iter().cloned());
+            accesses.1.extend(called.written.iter().cloned());
+        }
+        for used in read.tables.iter().filter(|used| used.qualified || !temporary.contains(&used.table.name))
+        {
+            if used.writes {
+                accesses.1.insert(used.table.clone());
+            } else if used.reads {
+                accesses.0.insert(used.table.clone());
+            }
+        }
+        accesses
+    }
+
     /// Takes a transaction: the tables it read, the tables it wrote.
     pub fn transaction(
         &mut self,
@@ -226,23 +257,6 @@ impl Collector {
             unread,
         }
     }
-}
-
-/// Splits what a statement touches into tables read and tables written, without those that are temporary.
-pub(super) fn accesses(
-    tables: &[TableUse],
-    temporary: &BTreeSet<Ident>,
-) -> (BTreeSet<QualifiedName>, BTreeSet<QualifiedName>) {
-    let real = tables.iter().filter(|used| used.qualified || !temporary.contains(&used.table.name));
-    let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
-    for used in real {
-        if used.writes {
-            written.insert(used.table.clone());
-        } else if used.reads {
-            read.insert(used.table.clone());
-        }
-    }
-    (read, written)
 }
 
 /// An id for a text where the source has none: `t` and the 64 bits of FNV-1a (public domain; Fowler, Noll, Vo).

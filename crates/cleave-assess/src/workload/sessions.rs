@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::collector::{Collector, Seen, accesses};
+use super::collector::{Collector, Seen};
 use super::log::{Entry, Event};
 use cleave_model::{Ident, QualifiedName};
 use cleave_sql::{Control, StatementUse, parse_search_path};
@@ -141,7 +141,7 @@ impl Session {
     }
 
     fn add(&mut self, read: &StatementUse, role: Option<&str>, collector: &mut Collector) {
-        let (tables_read, tables_written) = accesses(&read.tables, &self.temporary);
+        let (tables_read, tables_written) = collector.accesses(read, &self.temporary);
         self.read.extend(tables_read);
         self.written.extend(tables_written);
         self.temporary.extend(read.temporary.iter().cloned());

@@ -190,3 +190,11 @@ END outer_block;
     assert!(read.is_certain(), "{:#?} {:#?}", read.unread, read.dynamic);
     assert_eq!(tables(&read), ["actor:r", "film:rw", "pay:w"]);
 }
+
+#[test]
+fn a_function_that_asks_where_it_is_is_told() {
+    let read = plpgsql(
+        "begin if TG_TABLE_SCHEMA = 'public' then perform current_schema(); end if; -- current_schemas\nend",
+    );
+    assert_eq!(read.asks_for_schema.iter().collect::<Vec<_>>(), ["current_schema", "tg_table_schema"]);
+}

@@ -84,7 +84,7 @@ fn known(sql: &str, feature: StatementTrait) -> Statement {
 async fn what_the_plan_says_of_views_and_paths_is_what_servers_do() {
     let moved = MovedNames { tables: vec![QualifiedName::new("public", "film")], sequences: Vec::new() };
     for version in Version::ALL {
-        let major = u32::from(version.major());
+        let major = version.major();
         for layer in [Layer::View, Layer::Path] {
             let database = TestDatabase::create(version, "layers").await.unwrap();
             let client = database.connect().await.unwrap();
