@@ -2,10 +2,10 @@
 
 use crate::places::run;
 use cleave_assess::readiness::{
-    Check, Example, Finding, Ground, Observed, PlanSpeaks, RULES, Rule, Side, judge, judge_pair,
+    Check, Example, Finding, Ground, Observed, PlanSpeaks, RULES, Rule, Severity, Side, judge, judge_pair,
 };
 use cleave_pg::Endpoint;
-use cleave_sandbox::Version;
+use cleave_sandbox::{Pooler, Version};
 use cleave_testkit::TestDatabase;
 use futures_util::StreamExt as _;
 
@@ -90,10 +90,7 @@ async fn an_empty_database_of_a_server_as_it_comes_has_no_blocker_and_no_warning
         // Servers of tests run without it.
         assert_eq!(observed.instance.settings.insert("fsync".into(), "on".into()).as_deref(), Some("off"));
         let judgement = judge(&Ground::whole(&observed), &[Side::Source, Side::Target], PlanSpeaks::Not);
-        let loud = judgement
-            .findings
-            .iter()
-            .filter(|finding| finding.severity > cleave_assess::readiness::Severity::Note);
+        let loud = judgement.findings.iter().filter(|finding| finding.severity > Severity::Note);
         assert_eq!(loud.collect::<Vec<_>>(), Vec::<&Finding>::new(), "{version}");
         assert_eq!(observed.instance.unread, vec![], "{version}: a superuser may read everything");
         let ones = RULES.iter().filter(|rule| matches!(rule.check, Check::One(_))).count();
@@ -117,4 +114,32 @@ async fn an_ordinary_role_is_told_what_it_could_not_read_and_reads_the_rest() {
     let judgement = judge(&Ground::whole(&observed), &[Side::Source], PlanSpeaks::Not);
     let codes: Vec<&str> = judgement.findings.iter().map(|finding| finding.code).collect();
     assert!(codes.contains(&"C0840") && codes.contains(&"C0830"), "{codes:?}");
+}
+
+/// What a database looks like through a pooler that shares server processes so.
+async fn codes_through_a_pooler(database: &TestDatabase, pool_mode: &str) -> Vec<(&'static str, Severity)> {
+    let port = database.cluster().port();
+    let line =
+        format!("shop = host=127.0.0.1 port={port} dbname={} user=postgres pool_size=4", database.name());
+    let pooler = Pooler::start(&[line], pool_mode).await.unwrap();
+    // Somebody else has used a process before.
+    run(&pooler.url("shop"), "select 1").await;
+    let endpoint = Endpoint::parse(&pooler.url("shop")).unwrap();
+    let connection = cleave_pg::instance::look_at_connection(&endpoint).await.unwrap();
+    let mut observed = observe(&database.url()).await;
+    observed.instance.connection = connection;
+    let findings = judge(&Ground::whole(&observed), &[Side::Source], PlanSpeaks::Not).findings;
+    findings.iter().filter(|f| f.code == "C0887").map(|finding| (finding.code, finding.severity)).collect()
+}
+
+#[tokio::test]
+async fn a_pooler_that_shares_processes_between_transactions_is_recognised() {
+    if !Pooler::is_there() {
+        return crate::trouble::pooler::skipped(
+            "a_pooler_that_shares_processes_between_transactions_is_recognised",
+        );
+    }
+    let database = TestDatabase::create(Version::V16, "readiness_pooler").await.unwrap();
+    assert_eq!(codes_through_a_pooler(&database, "transaction").await, [("C0887", Severity::Blocker)]);
+    assert_eq!(codes_through_a_pooler(&database, "session").await, [], "each client keeps its process");
 }

@@ -8,6 +8,9 @@ use cleave_model::{format_bytes, format_duration_ms};
 /// A weekend: a slot that outlives it is there when somebody looks.
 const ENOUGH_S: u64 = 3 * 24 * 3600;
 
+/// Enough for most, where nothing is written while one looks.
+const ENOUGH_BYTES: u64 = 256 << 30;
+
 pub(super) const RULE: Rule = Rule {
     code: "C0824",
     title: "How much log a slot may keep",
@@ -51,23 +54,31 @@ pub(super) const RULE: Rule = Rule {
 fn check(ground: &Ground<'_>, found: &mut Found) {
     let Some(megabytes) = ground.instance().number("max_slot_wal_keep_size") else { return };
     let per_second = ground.instance().log_rate.map_or(0, LogRate::bytes_per_second);
-    let rate = format!("the server writes {} of log per second just now", format_bytes(per_second));
     let Ok(kept) = u64::try_from(megabytes) else {
-        let hour = format_bytes(per_second.saturating_mul(3600));
-        let seen =
-            format!("max_slot_wal_keep_size is -1: slots keep log without limit; {rate}, {hour} in an hour");
+        let rate = match per_second {
+            0 => String::new(),
+            rate => format!(
+                "; the server writes {} of log per second just now, {} in an hour",
+                format_bytes(rate),
+                format_bytes(rate.saturating_mul(3600))
+            ),
+        };
+        let seen = format!("max_slot_wal_keep_size is -1: slots keep log without limit{rate}");
         found.sentence(seen).about("max_slot_wal_keep_size").weighs(Severity::Note);
         return;
     };
-    let seconds = kept.saturating_mul(1 << 20).checked_div(per_second);
-    let lives = match seconds {
+    let kept_bytes = kept.saturating_mul(1 << 20);
+    let lives = match kept_bytes.checked_div(per_second) {
         Some(seconds) if seconds > ENOUGH_S => return,
-        Some(seconds) => {
-            format!(": a slot that nobody reads is lost after {}", format_duration_ms(seconds * 1000))
-        }
+        Some(seconds) => format!(
+            ", and the server writes {} of log per second just now: a slot that nobody reads is lost after {}",
+            format_bytes(per_second),
+            format_duration_ms(seconds * 1000)
+        ),
+        None if kept_bytes > ENOUGH_BYTES => return,
         None => String::new(),
     };
-    let seen = format!("max_slot_wal_keep_size is {megabytes} MB, and {rate}{lives}");
+    let seen = format!("max_slot_wal_keep_size is {megabytes} MB{lives}");
     let fix =
         "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf(); -- while a move is open";
     found.sentence(seen).about("max_slot_wal_keep_size").fix(fix);

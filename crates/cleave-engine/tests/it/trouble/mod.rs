@@ -6,7 +6,7 @@ mod locks;
 mod network;
 mod operators;
 mod plans;
-mod pooler;
+pub(crate) mod pooler;
 mod servers;
 pub(crate) mod stage;
 mod strays;

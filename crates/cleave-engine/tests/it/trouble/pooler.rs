@@ -63,7 +63,7 @@ impl Front {
     }
 }
 
-fn skipped(test: &str) {
+pub(crate) fn skipped(test: &str) {
     if let Some(list) = std::env::var_os("CLEAVE_SKIPPED_FILE") {
         use std::io::Write;
         let mut file = std::fs::File::options().append(true).create(true).open(list).unwrap();
