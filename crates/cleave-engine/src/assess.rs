@@ -1,11 +1,12 @@
 //! `cleave assess`: one database judged by itself, and the boundary that cleave.toml draws in it.
 
+use crate::workload::{WorkloadOptions, read_workload};
 use crate::{EngineError, Topology};
 use cleave_api::{
-    BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport, CrossingKind, ReadinessReport,
+    BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport, CrossingKind, Problem, ReadinessReport,
     Severity, SizeFacts,
 };
-use cleave_assess::boundary::{self, Crossing, Kind, Member, Party};
+use cleave_assess::boundary::{self, Boundary, Crossing, Kind, Member, Party};
 use cleave_assess::readiness::{self, Ground, Observed, PlanSpeaks, Side};
 use cleave_journal::MoveRow;
 use cleave_model::catalog::{Catalog, FunctionKind};
@@ -69,35 +70,75 @@ fn size(observed: &Observed) -> SizeFacts {
     }
 }
 
-/// What crosses between the services of cleave.toml, or of one of them.
+/// What crosses between the services of cleave.toml, or of one of them, with a workload that is read from their databases.
+/// What is to be said of its sources are the problems beside it.
 ///
 /// # Errors
-/// `C0420` for a service that is not in the file; a database that cannot be reached or read; a pattern that fits no table.
+/// `C0420` for a service that is not in the file; a database that cannot be reached or read; a pattern that fits no table;
+/// as [`read_workload`].
 pub async fn boundary(
+    topology: &Topology,
+    only: Option<&ServiceName>,
+    options: &WorkloadOptions,
+) -> Result<(BoundaryReport, Vec<Problem>), EngineError> {
+    let (mut report, mut problems) = (BoundaryReport::default(), Vec::new());
+    for database in sources(topology, only)? {
+        let mut session = topology.site(database)?.connect("assess").await?;
+        let catalog = read_catalog(&session).await?;
+        let reading = read_workload(&mut session, &catalog, options).await?;
+        problems.extend(reading.problems);
+        let members = members(topology, database, &catalog, &session).await?;
+        add(&mut report, database, only, boundary::report(&catalog, &members, &reading.workload), members);
+    }
+    Ok((report, problems))
+}
+
+/// The same with a workload that is there already, which all databases share.
+///
+/// # Errors
+/// As [`boundary`].
+pub async fn boundary_of(
     topology: &Topology,
     only: Option<&ServiceName>,
     workload: &Workload,
 ) -> Result<BoundaryReport, EngineError> {
-    let wanted = only.map(|name| crate::planning::service(topology, name.as_str())).transpose()?;
-    let services = topology.config().services.iter();
-    let sources: BTreeSet<&DatabaseName> =
-        services.filter(|service| wanted.is_none_or(|w| w.from == service.from)).map(|s| &s.from).collect();
     let mut report = BoundaryReport::default();
-    for database in sources {
+    for database in sources(topology, only)? {
         let session = topology.site(database)?.connect("assess").await?;
         let catalog = read_catalog(&session).await?;
         let members = members(topology, database, &catalog, &session).await?;
-        let found = boundary::report(&catalog, &members, workload);
-        let is_wanted = |name: &str| wanted.is_none_or(|wanted| wanted.name.as_str() == name);
-        let touches = |crossing: &Crossing| {
-            crossing.parties.keys().any(|party| matches!(party, Party::Service(name) if is_wanted(name)))
-        };
-        report.services.extend(members.into_iter().map(|member| member.name).filter(|name| is_wanted(name)));
-        report.crossings.extend(found.crossings.into_iter().filter(touches).map(|c| shown(c, database)));
-        (report.statements, report.statements_unread) = found.statements;
-        report.transactions = found.transactions;
+        add(&mut report, database, only, boundary::report(&catalog, &members, workload), members);
     }
     Ok(report)
+}
+
+/// The databases that services come from.
+fn sources<'t>(
+    topology: &'t Topology,
+    only: Option<&ServiceName>,
+) -> Result<BTreeSet<&'t DatabaseName>, EngineError> {
+    match only {
+        Some(name) => Ok(BTreeSet::from([&crate::planning::service(topology, name.as_str())?.from])),
+        None => Ok(topology.config().services.iter().map(|service| &service.from).collect()),
+    }
+}
+
+fn add(
+    report: &mut BoundaryReport,
+    database: &DatabaseName,
+    only: Option<&ServiceName>,
+    found: Boundary,
+    members: Vec<Member>,
+) {
+    let is_wanted = |name: &str| only.is_none_or(|only| only.as_str() == name);
+    let touches = |crossing: &Crossing| {
+        crossing.parties.keys().any(|party| matches!(party, Party::Service(name) if is_wanted(name)))
+    };
+    report.services.extend(members.into_iter().map(|member| member.name).filter(|name| is_wanted(name)));
+    report.crossings.extend(found.crossings.into_iter().filter(touches).map(|c| shown(c, database)));
+    report.statements += found.statements.0;
+    report.statements_unread += found.statements.1;
+    report.transactions += found.transactions;
 }
 
 /// The services that a database is the source of, with their tables. Tables of open moves are known by their plans.

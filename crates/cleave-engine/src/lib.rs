@@ -35,7 +35,7 @@ mod verdict;
 mod wishes;
 mod workload;
 
-pub use assess::{assess, boundary};
+pub use assess::{assess, boundary, boundary_of};
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
 pub use doctor::{MoveSide, doctor, doctor_at, privilege_script, privilege_scripts};

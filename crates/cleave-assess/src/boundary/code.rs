@@ -5,8 +5,9 @@ use crate::text::Body;
 use cleave_config::Bridge;
 use cleave_model::catalog::{Function, FunctionKind, Sequence, Table, Trigger, View};
 use cleave_model::labels::{FENCE_TRIGGER, TRIGGER_PREFIX};
-use cleave_model::{Oid, QualifiedName};
-use std::collections::{BTreeSet, HashMap};
+use cleave_model::{Ident, Oid, QualifiedName};
+use cleave_sql::{Resolver, read_function};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) fn crossings(line: &Line<'_>) -> Vec<Crossing> {
     let texts = Texts::new(line);
@@ -81,22 +82,44 @@ struct Texts<'a> {
     callers: HashMap<Oid, Vec<&'a Table>>,
 }
 
-/// The tables that a text names, and those before which a verb stands that writes.
+/// The tables that a text names, and those that it writes.
 struct Named<'a> {
     tables: Vec<&'a Table>,
     written: Vec<&'a Table>,
 }
 
+impl<'a> Named<'a> {
+    /// What a function's statements touch. Where they cannot be read, are put together at run time, or name what the
+    /// catalog does not have under that name, every table counts whose name stands in the text.
+    fn of(line: &Line<'a>, function: &Function, resolver: &Resolver) -> Option<Self> {
+        let body = function.body.as_deref()?;
+        let path = [function.name.schema.clone(), Ident::new("public")];
+        let found = read_function(function, line.catalog, &resolver.with_path(&path));
+        if !found.is_certain() || !found.read.unknown.is_empty() {
+            let body = Body::new(body);
+            let all = line.catalog.tables.iter();
+            let tables: Vec<&Table> = all.filter(|table| body.mentions(&table.name)).collect();
+            let written = tables.iter().copied().filter(|table| body.writes_to(&table.name)).collect();
+            return Some(Self { tables, written });
+        }
+        let (mut tables, mut written) = (BTreeMap::new(), BTreeMap::new());
+        for used in &found.read.tables {
+            for table in behind(line, &used.table) {
+                tables.insert(&table.name, table);
+                if used.writes {
+                    written.insert(&table.name, table);
+                }
+            }
+        }
+        Some(Self { tables: tables.into_values().collect(), written: written.into_values().collect() })
+    }
+}
+
 impl<'a> Texts<'a> {
     fn new(line: &Line<'a>) -> Self {
         let plain = line.catalog.functions.iter().filter(|function| function.kind != FunctionKind::Aggregate);
-        let names = |function: &Function| {
-            let body = Body::new(function.body.as_deref()?);
-            let tables: Vec<&Table> =
-                line.catalog.tables.iter().filter(|table| body.mentions(&table.name)).collect();
-            let written = tables.iter().copied().filter(|table| body.writes_to(&table.name)).collect();
-            Some((function.oid, Named { tables, written }))
-        };
+        let resolver = Resolver::new(line.catalog, &[]);
+        let names = |function: &Function| Some((function.oid, Named::of(line, function, &resolver)?));
         let named = plain.filter_map(names).collect();
         let mut callers = HashMap::<Oid, Vec<&Table>>::new();
         for table in &line.catalog.tables {

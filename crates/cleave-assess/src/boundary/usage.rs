@@ -1,10 +1,9 @@
-//! Statements and transactions of the workload that touch several sides, or that a bridge does not carry.
+//! Statements and transactions of the workload that touch several sides. What a bridge does not carry is the plan's to say.
 
 use super::code::behind;
-use super::{Crossing, Kind, Line, Party, listed, services};
-use cleave_config::Bridge;
+use super::{Crossing, Kind, Line, Party, listed};
 use cleave_model::catalog::Table;
-use cleave_model::workload::{Statement, StatementTrait, Transaction, Workload};
+use cleave_model::workload::{Statement, Transaction, Workload};
 use cleave_model::{QualifiedName, format_count, format_duration_ms};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,33 +25,19 @@ pub(super) fn crossings(line: &Line<'_>, workload: &Workload) -> (Vec<Crossing>,
 fn of_statement(line: &Line<'_>, statement: &Statement) -> Option<Crossing> {
     let tables: Vec<&Table> = statement.tables.iter().flat_map(|used| behind(line, &used.table)).collect();
     let parties = line.parties(tables);
-    let named = services(&parties);
-    if named.is_empty() {
+    if parties.len() < 2 {
         return None;
     }
     let written = statement.tables.iter().filter(|used| used.writes).map(|used| &used.table);
     let written = line.parties(written.flat_map(|name| behind(line, name)));
-    let (how, remedy) = if parties.len() > 1 {
-        let how = format!("touches {}", listed(parties.keys().map(Party::name)));
-        let remedy = match (written.len(), written.is_empty()) {
-            (2.., _) => "writes on several sides: split it, and let a saga or an outbox join the parts",
-            (_, true) => {
-                "a join over services: read copies, or keep a projection that the services' changes feed"
-            }
-            _ => "reads one side to write another: read first, then write, or keep a copy of what it reads",
-        };
-        (how, remedy)
-    } else {
-        let forward =
-            line.services.iter().any(|service| service.name == named[0] && service.bridge == Bridge::Forward);
-        let uncarried: Vec<&str> = statement.traits.iter().filter_map(|found| uncarried(*found)).collect();
-        if !forward || uncarried.is_empty() {
-            return None;
+    let remedy = match (written.len(), written.is_empty()) {
+        (2.., _) => "writes on several sides: split it, and let a saga or an outbox join the parts",
+        (_, true) => {
+            "a join over services: read copies, or keep a projection that the services' changes feed"
         }
-        let remedy =
-            "repoint the application that sends it before the switch: a foreign table does not carry it";
-        (format!("uses {}", listed(uncarried)), remedy)
+        _ => "reads one side to write another: read first, then write, or keep a copy of what it reads",
     };
+    let how = format!("touches {}", listed(parties.keys().map(Party::name)));
     Some(Crossing {
         kind: Kind::Statement,
         object: shortened(&statement.text),
@@ -62,26 +47,6 @@ fn of_statement(line: &Line<'_>, statement: &Statement) -> Option<Crossing> {
         outcomes: Vec::new(),
         count: statement.calls,
     })
-}
-
-/// What a foreign table refuses or does otherwise, as people call it.
-fn uncarried(found: StatementTrait) -> Option<&'static str> {
-    match found {
-        StatementTrait::OnConflictColumns | StatementTrait::OnConflictConstraint => Some("ON CONFLICT"),
-        StatementTrait::Merge => Some("MERGE"),
-        StatementTrait::SkipLocked => Some("SKIP LOCKED"),
-        StatementTrait::CopyTo => Some("COPY TO"),
-        StatementTrait::LockTable => Some("LOCK TABLE"),
-        StatementTrait::CurrentOf => Some("WHERE CURRENT OF"),
-        StatementTrait::SystemColumn => Some("system columns"),
-        StatementTrait::Ddl => Some("DDL"),
-        StatementTrait::Maintenance => Some("maintenance"),
-        StatementTrait::RowLock
-        | StatementTrait::Truncate
-        | StatementTrait::CopyFrom
-        | StatementTrait::OnConflictWithoutTarget
-        | StatementTrait::Returning => None,
-    }
 }
 
 fn frequency(statement: &Statement) -> String {

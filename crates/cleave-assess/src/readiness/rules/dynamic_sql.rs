@@ -3,6 +3,9 @@
 use crate::readiness::form::{Check, Example, Found, Rule, Severity, Side};
 use crate::readiness::ground::Ground;
 use crate::readiness::ground::function_name;
+use cleave_model::{Ident, QualifiedName};
+use cleave_sql::{Resolver, read_function};
+use std::collections::BTreeSet;
 
 pub(super) const RULE: Rule = Rule {
     code: "C0861",
@@ -40,18 +43,27 @@ end $$;",
 };
 
 fn check(ground: &Ground<'_>, found: &mut Found) {
+    let resolver = Resolver::new(ground.catalog(), &[]);
     for (function, body) in ground.functions().filter(|(function, _)| function.language == "plpgsql") {
-        if executes(body.words()) {
-            found.object(function_name(function));
+        // Most functions do not have the word at all.
+        if !body.has_any(&["execute"]) {
+            continue;
+        }
+        let path = [function.name.schema.clone(), Ident::new("public")];
+        let read = read_function(function, ground.catalog(), &resolver.with_path(&path));
+        if read.dynamic.is_empty() {
+            continue;
+        }
+        let names: BTreeSet<&QualifiedName> = read
+            .dynamic
+            .iter()
+            .flat_map(|statement| &statement.names)
+            .chain(&read.names_in_constants)
+            .collect();
+        let hit = found.object(function_name(function));
+        if !names.is_empty() {
+            let names: Vec<String> = names.iter().take(3).map(ToString::to_string).collect();
+            hit.detail(format!("may name {}", names.join(", ")));
         }
     }
-}
-
-/// `execute` is a statement of its own, or follows `return query` and `for ... in`; after `grant` and in a trigger's
-/// definition it is a privilege or `execute function`.
-fn executes(words: &[String]) -> bool {
-    words.iter().enumerate().any(|(at, word)| {
-        let next = words.get(at + 1).map(String::as_str);
-        word == "execute" && !matches!(next, Some("function" | "procedure" | "on"))
-    })
 }
