@@ -11,6 +11,7 @@
 
 mod boundary;
 mod change;
+mod cleanup;
 mod config;
 mod cutover;
 mod demo;
@@ -28,6 +29,7 @@ mod verify;
 
 pub use boundary::{BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport};
 pub use change::ChangeReport;
+pub use cleanup::{CleanupFate, CleanupItem, CleanupReport};
 pub use config::{ConfigReport, ConfiguredService, Explanation};
 pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
 pub use demo::{DemoReport, PauseSummary};

@@ -33,8 +33,7 @@ pub(crate) async fn weakened(
     }
     let copy_is_kept = plan.copy_kept && matches!(row.state, MoveState::Completing | MoveState::Done);
     if row.state == MoveState::Switched || copy_is_kept {
-        let names =
-            tables(&|table| QualifiedName::new(plan.copy_schema.as_str(), table.source.name.as_str()));
+        let names = tables(&|table| plan.left_behind(&table.source));
         problems.extend(unfenced(m, (&row.service, &row.source), &names).await?);
     }
     Ok(problems)

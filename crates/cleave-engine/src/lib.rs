@@ -4,6 +4,7 @@
 //! the databases: a process that is killed leaves nothing that the next one does not find.
 
 mod assess;
+mod cleanup;
 mod comparison;
 mod context;
 mod doctor;
@@ -36,6 +37,7 @@ mod wishes;
 mod workload;
 
 pub use assess::{assess, boundary, boundary_of};
+pub use cleanup::cleanup;
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
 pub use doctor::{MoveSide, doctor, doctor_at, privilege_script, privilege_scripts};

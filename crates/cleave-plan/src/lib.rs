@@ -3,6 +3,7 @@
 //!
 //! Pure: this crate never connects, reads no clock and no environment.
 
+pub mod cleanup;
 pub mod cutover;
 
 mod binary;

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod assess;
 pub mod cancel;
+pub mod cleanup;
 pub mod complete;
 pub mod config;
 pub mod cutover;
@@ -58,6 +59,8 @@ pub enum Command {
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Cancel(cancel::CancelArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Cleanup(cleanup::CleanupArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Pause(pause::PauseArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Resume(resume::ResumeArgs),
@@ -87,6 +90,7 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         Command::Rollback(arguments) => Box::pin(rollback::run(arguments, context)).await,
         Command::Complete(arguments) => Box::pin(complete::run(arguments, context)).await,
         Command::Cancel(arguments) => Box::pin(cancel::run(arguments, context)).await,
+        Command::Cleanup(arguments) => Box::pin(cleanup::run(arguments, context)).await,
         Command::Pause(arguments) => Box::pin(pause::run(arguments, context)).await,
         Command::Resume(arguments) => Box::pin(resume::run(arguments, context)).await,
         Command::Config(arguments) => Box::pin(config::run(arguments, context)).await,

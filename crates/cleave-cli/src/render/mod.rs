@@ -5,6 +5,7 @@
 
 mod boundary;
 mod change;
+mod cleanup;
 mod config;
 mod cutover;
 mod demo;

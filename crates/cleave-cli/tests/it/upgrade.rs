@@ -78,6 +78,12 @@ async fn one_command_brings_a_database_to_the_point_where_a_person_decides() {
     let client = cleave_sandbox::connect(&shop.old.url("shop")).await.unwrap();
     let refused = client.batch_execute("insert into film (title) values ('too late')").await.unwrap_err();
     assert_eq!(refused.as_db_error().unwrap().code().code(), "25006");
+    let left = shop.expect(0, &["cleanup", "--yes"]).await;
+    for expected in ["by hand old fence of public.film", "drop schema cleave cascade;", "wal_level = replica"]
+    {
+        assert!(left.replace("  ", " ").contains(expected), "{expected} is not in\n{left}");
+    }
+    assert!(!left.contains("to drop"), "{left}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
