@@ -5,6 +5,9 @@ mod data;
 mod ours;
 mod processor;
 mod rivals;
+mod upgrade;
+
+pub(crate) use upgrade::upgrade;
 
 use crate::RUNS;
 use crate::arena::{Entry, Failure, Metric, say};

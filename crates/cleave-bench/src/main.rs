@@ -12,8 +12,8 @@ use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 7] =
-    ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "verify", "cutover"];
+const ENTRIES: [&str; 8] =
+    ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "verify", "cutover", "upgrade"];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
@@ -24,6 +24,7 @@ async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
         "latency" => follow::latency(arena).await,
         "verify" => verify::entry(arena).await,
         "cutover" => cutover::entry(arena).await,
+        "upgrade" => copy::upgrade(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }
 }

@@ -104,7 +104,7 @@ async fn run(program: &str, arguments: &[&str]) -> Result<Result<(), String>, Fa
     Ok(Err(format!("{program} failed: {}", text.lines().last().unwrap_or_default())))
 }
 
-async fn subscribe(source: &str, target: &str) -> Result<Result<(), String>, Failure> {
+pub(super) async fn subscribe(source: &str, target: &str) -> Result<Result<(), String>, Failure> {
     let client = cleave_sandbox::connect(target).await?;
     client.batch_execute(TABLES).await?;
     client.batch_execute(KEYS).await?;
@@ -124,7 +124,7 @@ async fn subscribe(source: &str, target: &str) -> Result<Result<(), String>, Fai
     Ok(Ok(()))
 }
 
-async fn unsubscribe(source: &str, target: &str) -> Result<(), Failure> {
+pub(super) async fn unsubscribe(source: &str, target: &str) -> Result<(), Failure> {
     cleave_sandbox::connect(target).await?.batch_execute("drop subscription clone").await?;
     Ok(cleave_sandbox::connect(source).await?.batch_execute("drop publication clone").await?)
 }
