@@ -9,6 +9,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+mod assessment;
 mod boundary;
 mod change;
 mod cleanup;
@@ -19,6 +20,7 @@ mod doctor;
 mod envelope;
 mod event;
 mod exit;
+mod graph;
 mod history;
 mod plan;
 mod problem;
@@ -27,6 +29,7 @@ mod readiness;
 mod status;
 mod verify;
 
+pub use assessment::AssessmentPage;
 pub use boundary::{BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport};
 pub use change::ChangeReport;
 pub use cleanup::{CleanupFate, CleanupItem, CleanupReport};
@@ -37,6 +40,7 @@ pub use doctor::{DoctorReport, Finding};
 pub use envelope::{CONTRACT_VERSION, Output, Report};
 pub use event::{Event, EventLine};
 pub use exit::ExitCode;
+pub use graph::{GraphGroup, GraphReport, GraphTie};
 pub use history::{History, HistoryEntry, HistoryEvent};
 pub use plan::{
     ChangeSide, Crossing, CrossingKind, FunctionChange, LockUse, MissingRole, PlanReport, PlanStep,

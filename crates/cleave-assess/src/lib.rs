@@ -7,5 +7,6 @@
 pub mod boundary;
 pub mod picture;
 pub mod readiness;
+pub mod report;
 pub mod text;
 pub mod workload;

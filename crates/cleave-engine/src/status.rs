@@ -287,7 +287,7 @@ pub(crate) fn timestamp_of(epoch_s: u64) -> String {
 }
 
 /// `2026-03-01T12:00:00Z` (RFC 3339, seconds, UTC). Civil date from days as in Howard Hinnant's `civil_from_days`.
-pub(crate) fn timestamp(at: SystemTime) -> String {
+pub fn timestamp(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let z = days + 719_468;

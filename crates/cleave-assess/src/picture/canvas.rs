@@ -97,13 +97,10 @@ impl Canvas {
         }
     }
 
-    pub(super) fn open(&mut self, class: &str, title: &str) {
+    /// Begins something that says `title` to who points at it.
+    pub(super) fn open(&mut self, title: &str) {
         // Writing to a String cannot fail.
-        let _ = write!(self.body, "<g class=\"{class}\">");
-        if !title.is_empty() {
-            let _ = write!(self.body, "<title>{title}</title>");
-        }
-        self.body.push('\n');
+        let _ = writeln!(self.body, "<g><title>{title}</title>");
     }
 
     pub(super) fn close(&mut self) {
@@ -125,7 +122,8 @@ impl Canvas {
     /// Text whose line's bottom stands at the point.
     pub(super) fn text(&mut self, at: Point, class: &str, text: &str) {
         let (Point { x, y }, text) = (at, escape(text));
-        let _ = writeln!(self.body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
+        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+        let _ = writeln!(self.body, "<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>");
     }
 
     /// A line as the layout says it, with heads at its ends.

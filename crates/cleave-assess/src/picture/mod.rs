@@ -12,10 +12,11 @@ mod survey;
 mod tables;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use canvas::COLOURS;
 pub use canvas::{Style, escape};
 pub use dot::{dot, dot_of};
 pub use overview::overview;

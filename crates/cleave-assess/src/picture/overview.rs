@@ -1,7 +1,7 @@
 //! The first picture: services as boxes, and between them what crosses.
 
 use super::canvas::{Canvas, HUES, Style, escape_lines, fit, width};
-use super::layout::{self, Link, Node, Point, Reading};
+use super::layout::{self, Layout, Link, Node, Point, Reading};
 use super::survey::{Group, GroupKind, Survey, Tie};
 use cleave_model::{format_bytes, format_count};
 
@@ -35,12 +35,13 @@ pub fn overview(survey: &Survey, style: Style) -> String {
         })
         .collect();
     let links = fan_out(links, &boxes);
-    let reading = if flows { Reading::Flow } else { Reading::Compact };
-    let drawn = layout::layout(&nodes, &links, reading);
+    let drawn =
+        if flows { readable(&nodes, &links) } else { layout::layout(&nodes, &links, Reading::Compact) };
+    let heaviest = shown.iter().map(|tie| tie.weight()).max().unwrap_or(0);
     let mut canvas = Canvas::new(style);
     for (tie, route) in shown.iter().zip(&drawn.routes) {
-        canvas.open("", &escape_lines(&told(survey, tie)));
-        canvas.route(&route.points, tie_class(tie), (tie.mutual, true));
+        canvas.open(&escape_lines(&told(survey, tie)));
+        canvas.route(&route.points, tie_class(tie, heaviest), (tie.mutual, true));
         canvas.close();
     }
     for (at, (face, corner)) in boxes.iter().zip(&drawn.corners).enumerate() {
@@ -50,7 +51,7 @@ pub fn overview(survey: &Survey, style: Style) -> String {
     for ((tie, link), route) in shown.iter().zip(&links).zip(&drawn.routes) {
         if let Some(centre) = route.label {
             let corner = Point { x: centre.x - link.label.0 / 2.0, y: centre.y - link.label.1 / 2.0 };
-            canvas.open("", &escape_lines(&told(survey, tie)));
+            canvas.open(&escape_lines(&told(survey, tie)));
             canvas.rect(corner, link.label.0, link.label.1, "plate");
             canvas.text(Point { x: centre.x, y: centre.y + 4.0 }, "label", &label(tie));
             canvas.close();
@@ -161,7 +162,7 @@ fn by_keys(survey: &Survey, tables: &[usize]) -> Vec<usize> {
 fn draw(canvas: &mut Canvas, survey: &Survey, group: usize, face: &Face, corner: Point) {
     let kind = survey.groups[group].kind;
     let whole = survey.groups[group].name.clone();
-    canvas.open("", &escape_lines(&[whole, face.facts.clone()]));
+    canvas.open(&escape_lines(&[whole, face.facts.clone()]));
     let class = if kind == GroupKind::Rest { "box away" } else { "box" };
     canvas.rect(corner, face.width, face.height, class);
     canvas.rect(corner, 6.0, face.height, &format!("bar {}", hue(survey, group)));
@@ -184,12 +185,25 @@ pub(super) fn hue(survey: &Survey, group: usize) -> String {
     }
 }
 
-fn tie_class(tie: &Tie) -> &'static str {
-    match tie.weight() {
-        0..=2 => "tie",
-        3..=7 => "tie w2",
+/// Thicker where more crosses, compared with the most that crosses anywhere.
+fn tie_class(tie: &Tie, heaviest: usize) -> &'static str {
+    match tie.weight() * 3 / heaviest.max(3) {
+        0 => "tie",
+        1 => "tie w2",
         _ => "tie w3",
     }
+}
+
+/// From left to right, unless that makes a strip that no screen shows at once.
+fn readable(nodes: &[Node], links: &[Link]) -> Layout {
+    const STRIP: f64 = 3.0;
+    const SCREEN: f64 = 1500.0;
+    let flow = layout::layout(nodes, links, Reading::Flow);
+    if flow.width < SCREEN || flow.width < flow.height * STRIP {
+        return flow;
+    }
+    let compact = layout::layout(nodes, links, Reading::Compact);
+    if compact.width < flow.width { compact } else { flow }
 }
 
 /// What a line stands for, for who points at it.

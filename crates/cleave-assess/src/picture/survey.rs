@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Survey {
     /// The database's name.
     pub database: String,
+    /// `PostgreSQL 16.4`.
+    pub server: String,
     /// Services first, in their order in the file; then what belongs to none.
     pub groups: Vec<Group>,
     /// Tables by name; partitions stand for nothing but a number at their root.
@@ -193,8 +195,15 @@ impl Survey {
         for (at, group) in groups.iter().enumerate() {
             group.tables.iter().for_each(|&table| tables[table].group = at);
         }
-        let mut survey =
-            Self { database: catalog.facts.database.clone(), groups, tables, keys, crossings: Vec::new() };
+        let (major, minor) = (catalog.facts.major(), catalog.facts.version_num % 10_000);
+        let mut survey = Self {
+            database: catalog.facts.database.clone(),
+            server: format!("PostgreSQL {major}.{minor}"),
+            groups,
+            tables,
+            keys,
+            crossings: Vec::new(),
+        };
         survey.crossings = survey.key_crossings();
         survey.crossings.extend(survey.object_crossings(catalog, &places, &partitions));
         survey.crossings.sort();

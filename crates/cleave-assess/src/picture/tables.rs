@@ -135,7 +135,7 @@ impl<'s> Panel<'s> {
             let columns: Vec<String> = key.columns.iter().map(ToString::to_string).collect();
             let (from, to) = (&self.survey.tables[key.from], &self.survey.tables[key.to]);
             let told = format!("{} ({}) refers to {}: {}", from.name, columns.join(", "), to.name, key.name);
-            canvas.open("", &escape_lines(&[told]));
+            canvas.open(&escape_lines(&[told]));
             if key.from == key.to {
                 let at = place[&key.from];
                 let corner = drawn.corners[at];
@@ -274,7 +274,7 @@ impl Face {
     }
 
     fn draw(&self, canvas: &mut Canvas, corner: Point) {
-        canvas.open("", &escape_lines(&[self.whole.clone(), self.facts.clone()]));
+        canvas.open(&escape_lines(&[self.whole.clone(), self.facts.clone()]));
         canvas.rect(corner, self.width, self.height, if self.outside { "box away" } else { "box" });
         canvas.rect(corner, 5.0, self.height, &format!("bar {}", self.hue));
         let at = |x: f64, y: f64| Point { x: corner.x + x, y: corner.y + y };

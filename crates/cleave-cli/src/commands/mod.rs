@@ -10,6 +10,7 @@ pub mod cutover;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod graph;
 pub mod history;
 pub mod init;
 pub mod pause;
@@ -36,6 +37,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Assess(assess::AssessArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Graph(graph::GraphArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Plan(plan::PlanArgs),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
@@ -79,6 +82,7 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         Command::Init(arguments) => Box::pin(init::run(arguments, context)).await,
         Command::Doctor(arguments) => Box::pin(doctor::run(arguments, context)).await,
         Command::Assess(arguments) => Box::pin(assess::run(arguments, context)).await,
+        Command::Graph(arguments) => Box::pin(graph::run(arguments, context)).await,
         Command::Plan(arguments) => Box::pin(plan::run(arguments, context)).await,
         Command::Apply(arguments) => Box::pin(apply::run(arguments, context)).await,
         Command::Upgrade(arguments) => Box::pin(upgrade::run(arguments, context)).await,

@@ -3,6 +3,7 @@
 //! Text carries ANSI styles; the streams take them out where colour is not wanted. Nothing is said by colour alone.
 //! One file per report; this one has what they share: problems, and the lines that close every output.
 
+mod assessment;
 mod boundary;
 mod change;
 mod cleanup;
@@ -11,6 +12,7 @@ mod cutover;
 mod demo;
 mod doctor;
 mod explanation;
+mod graph;
 mod history;
 mod narrator;
 mod plan;

@@ -44,6 +44,9 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     assert!(parses::<assess::AssessArgs>(&["--database", "monolith"]));
     assert!(parses::<assess::AssessArgs>(&["boundary", "films"]) && parses::<assess::AssessArgs>(&[]));
     assert!(!parses::<assess::AssessArgs>(&["--database", "monolith", "boundary"]));
+    assert!(parses::<graph::GraphArgs>(&["--service", "films", "--as", "dot", "-o", "films.dot"]));
+    assert!(!parses::<graph::GraphArgs>(&["--as", "png"]));
+    assert!(parses::<assess::AssessArgs>(&["--html", "report.html", "--database", "env:MONOLITH_URL"]));
     assert!(parses::<plan::PlanArgs>(&["films", "-o", "films.plan", "--detailed-exit-code"]));
     assert!(!parses::<plan::PlanArgs>(&["--sql", "--full"]));
     assert!(parses::<apply::ApplyArgs>(&["films.plan", "--until", "following", "--dry-run"]));

@@ -5,14 +5,17 @@
 mod arguments;
 mod assessing;
 mod bad_input;
+mod browser;
 mod comparison;
 mod config;
 mod demo;
 mod explain;
+mod graph;
 mod interrupts;
 mod journey;
 mod kill_points;
 mod proof;
+mod report_page;
 mod reports;
 mod runner;
 mod second_operator;

@@ -1,17 +1,20 @@
 //! `cleave assess`: what the database says about being taken apart.
 
 mod boundary;
+mod html;
 mod overview;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use cleave_api::ExitCode;
+use std::path::PathBuf;
 
 /// Say whether a database is ready to be taken apart, and how large it is
 ///
 /// Looks at the whole database as the source of moves, and at its server: what blocks a move, what wants a look first, what
 /// is worth knowing, each with the objects that have it; how many tables, keys, functions and rows there are. `-v` shows
-/// why each finding matters and what fixes it. Needs no cleave.toml if a URL is given. Changes nothing.
+/// why each finding matters and what fixes it. Needs no cleave.toml if a URL is given. Changes nothing. With --html it writes
+/// one page with all that: findings, services, pictures, what crosses and every table.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct AssessArgs {
@@ -22,6 +25,10 @@ pub struct AssessArgs {
     /// The database to look at: a name in cleave.toml, or a URL, with which no configuration file is needed
     #[arg(long, value_name = "NAME|URL")]
     pub database: Option<String>,
+
+    /// Write a page to this file instead: it needs nothing from elsewhere, can be searched, printed, and read on a phone
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Parts of an assessment.
@@ -33,8 +40,9 @@ pub enum AssessPart {
 
 /// Runs the verb.
 pub async fn run(arguments: AssessArgs, context: &Context) -> Result<ExitCode, Failure> {
-    match arguments.part {
-        Some(AssessPart::Boundary(arguments)) => boundary::run(arguments, context).await,
-        None => overview::run(arguments.database.as_deref(), context).await,
+    match (arguments.part, &arguments.html) {
+        (Some(AssessPart::Boundary(arguments)), _) => boundary::run(arguments, context).await,
+        (None, Some(html)) => html::run(html, arguments.database.as_deref(), context).await,
+        (None, None) => overview::run(arguments.database.as_deref(), context).await,
     }
 }
