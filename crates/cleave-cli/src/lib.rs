@@ -16,6 +16,7 @@ pub mod files;
 pub mod interrupt;
 pub mod load;
 pub mod next;
+pub mod notify;
 pub mod observed;
 pub mod output;
 pub mod pages;

@@ -58,6 +58,8 @@ pub(crate) enum Kind {
     Commands,
     /// `{ admin, databases, config }` of a PgBouncer.
     Pooler,
+    /// `ADDRESS:PORT`, or `off`.
+    Listen,
     /// `{ service, reached_by }` of a split.
     SplitTargets,
     /// One of the choices, or the name of a service.
@@ -159,6 +161,14 @@ pub(crate) const SECTIONS: &[Section] = &[
         available: true,
         doc: "Shell commands around a cutover or rollback, run in order in the folder of the file.",
         keys: HOOK_KEYS,
+    },
+    Section {
+        name: "server",
+        named: false,
+        required: false,
+        available: true,
+        doc: "What `cleave run` answers to probes and to a collector of metrics.",
+        keys: SERVER_KEYS,
     },
 ];
 
@@ -400,6 +410,14 @@ const HOOK_KEYS: &[Key] = &[
         "How long the commands of one of these lists may take together; past it they are killed, and have failed.",
     ),
 ];
+
+const SERVER_KEYS: &[Key] = &[key(
+    "listen",
+    Kind::Listen,
+    Default("\"127.0.0.1:9732\""),
+    "Address and port for `/healthz`, `/readyz` and `/metrics`, or `off`. It is not encrypted and asks nobody who they \
+     are, so it names no row and no password; give it an address that others reach only where they may read this.",
+)];
 
 /// The section of that name.
 pub(crate) fn section(name: &str) -> Option<&'static Section> {

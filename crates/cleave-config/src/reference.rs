@@ -90,6 +90,7 @@ fn kind(kind: &Kind) -> &'static str {
         Kind::Count { .. } => "whole number, 1 to 64",
         Kind::Commands => "array of shell commands",
         Kind::Pooler => "`{ admin, databases, config }`",
+        Kind::Listen => "`ADDRESS:PORT` or `off`",
         Kind::SplitTargets => "array of `{ service, reached_by }`",
     }
 }

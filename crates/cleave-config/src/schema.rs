@@ -20,6 +20,7 @@ pub fn schema() -> Value {
 
 const NAME: &str = "^[a-z][a-z0-9_]{0,23}$";
 const DURATION: &str = "^[0-9]+ ?(ms|s|min|h|d)$";
+const LISTEN: &str = "^(off|.+:[0-9]{1,5})$";
 const SIZE: &str = "^[0-9]+ ?(kB|MB|GB|TB)$";
 const HOME: &str = "^[a-z][a-z0-9_]{0,23}/[^/]+$";
 
@@ -98,6 +99,7 @@ fn kind_schema(kind: &Kind) -> Value {
                 "config": text(),
             },
         }),
+        Kind::Listen => matching(LISTEN),
         Kind::SplitTargets => json!({
             "type": "array",
             "items": {

@@ -2,6 +2,7 @@
 
 use crate::{ConfigError, DatabaseName, ServiceName, Source, Spanned, TablePattern, UrlSource};
 use cleave_model::{Ident, QualifiedName};
+use core::net::SocketAddr;
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 /// A whole, checked file: every name in it resolves, no exact table name is claimed twice.
@@ -17,6 +18,8 @@ pub struct Config {
     pub limits: Limits,
     /// Commands around a switch.
     pub hooks: Hooks,
+    /// What `cleave run` answers to.
+    pub server: Server,
     /// What should be changed but stops nothing.
     pub warnings: Vec<ConfigError>,
 }
@@ -246,6 +249,36 @@ impl Default for Hooks {
     fn default() -> Self {
         let (before_switch, in_pause, after_switch) = (Vec::new(), Vec::new(), Vec::new());
         Self { before_switch, in_pause, after_switch, limit: Duration::from_secs(60) }
+    }
+}
+
+/// `[server]`: what `cleave run` answers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// Where it listens; `None` where the file does not say.
+    pub listen: Option<Listen>,
+}
+
+/// Where something listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At this address and port.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl Listen {
+    /// Reads `127.0.0.1:9732`, `[::1]:9732` or `off`. Names are not looked up: which interface is meant must be plain.
+    ///
+    /// # Errors
+    /// What would be one.
+    pub fn parse(text: &str) -> Result<Self, crate::InvalidQuantity> {
+        let expected = "an address and a port, such as 127.0.0.1:9732, or off";
+        match text {
+            "off" => Ok(Self::Off),
+            address => address.parse().map(Self::At).map_err(|_| crate::InvalidQuantity { expected }),
+        }
     }
 }
 

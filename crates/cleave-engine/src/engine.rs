@@ -4,8 +4,8 @@
 //! verb at a time; services do not wait for each other.
 
 use crate::{
-    EngineError, Events, Topology, VerifyOptions, Wishes, lease::Leases, operations, runner::Runner,
-    verbs::Until,
+    Beat, EngineError, Events, Phase, Pulse, Topology, VerifyOptions, Wishes, lease::Leases, operations,
+    runner::Runner, verbs::Until,
 };
 use cleave_api::{CutoverReport, ExitCode, VerificationState, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// How often the engine looks whether somebody asks for a service that it does not run yet.
 const ADOPTION: Duration = Duration::from_secs(1);
+
+/// How soon, and how seldom at most, a service that could not be taken is tried again.
+const REVIVAL_MIN: Duration = Duration::from_secs(5);
+const REVIVAL_MAX: Duration = Duration::from_secs(60);
 
 /// What a verb is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +83,7 @@ pub struct Engine {
     cancelled: Cancelled,
     leases: Leases,
     runners: BTreeMap<ServiceName, Arc<Mutex<Runner>>>,
+    pulse: Pulse,
 }
 
 impl Engine {
@@ -89,7 +94,19 @@ impl Engine {
         let label = format!("cleave on {}, pid {pid}", host.trim());
         let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let holder = format!("{}/{pid}/{}", host.trim(), started.as_nanos());
-        Self { topology, events, cancelled, leases: Leases::new(holder, label), runners: BTreeMap::new() }
+        let leases = Leases::new(holder, label);
+        Self { topology, events, cancelled, leases, runners: BTreeMap::new(), pulse: Pulse::default() }
+    }
+
+    /// The same, telling probes what it does.
+    #[must_use]
+    pub(crate) fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
+    }
+
+    /// What it says when it begins to run.
+    pub(crate) fn greeting(&self) -> String {
+        format!("keeps the streams of {} going until Ctrl-C", self.names())
     }
 
     /// Takes the leases of a service and takes up what an earlier run has left.
@@ -135,7 +152,10 @@ impl Engine {
         let mut lost = self.leases.lost();
         let mut working: BTreeMap<ServiceName, tokio::task::JoinHandle<()>> = BTreeMap::new();
         let mut looked = Instant::now();
+        let (mut revived, mut pause) = (Instant::now(), REVIVAL_MIN);
+        self.pulse.enter(Phase::Running);
         loop {
+            self.pulse.change(|beat| self.tell(beat));
             tokio::select! {
                 () = self.cancelled.cancelled() => break,
                 Ok(_) = lost.wait_for(Option::is_some) => {
@@ -152,7 +172,12 @@ impl Engine {
                 self.adopt().await;
                 looked = Instant::now();
             }
+            if revived.elapsed() >= pause {
+                pause = if self.revive().await { REVIVAL_MIN } else { (pause * 2).min(REVIVAL_MAX) };
+                revived = Instant::now();
+            }
         }
+        self.pulse.enter(Phase::Stopping);
         for task in working.into_values() {
             // A verb stops at its next safe point; one that panicked has said so.
             let _ = task.await;
@@ -194,6 +219,35 @@ impl Engine {
             let Ok(Some(asked)) = asked else { continue };
             if let Err(error) = Box::pin(self.take(&service)).await {
                 let _ = operations::refuse(&self.topology, &source, asked, &error).await;
+            }
+        }
+    }
+
+    /// Takes services whose move needs streams and that could not be taken when the engine began, or began one since.
+    /// True if one was taken. One that still cannot be taken has been told already.
+    async fn revive(&mut self) -> bool {
+        let missing: Vec<_> = self
+            .topology
+            .config()
+            .services
+            .iter()
+            .filter(|service| !self.runners.contains_key(&service.name))
+            .map(|service| (service.name.clone(), service.from.clone()))
+            .collect();
+        let before = self.runners.len();
+        let pulse = self.pulse.clone();
+        for (service, source) in missing {
+            let _ = pulse.during(Box::pin(self.take_if_open(&service, &source))).await;
+        }
+        self.runners.len() > before
+    }
+
+    /// What probes and metrics read. A service that a verb works on keeps its last report.
+    fn tell(&self, beat: &mut Beat) {
+        beat.leases = self.leases.databases();
+        for (service, runner) in &self.runners {
+            if let Ok(runner) = runner.try_lock() {
+                beat.streams.insert(service.clone(), runner.streams.beats());
             }
         }
     }
@@ -455,12 +509,26 @@ async fn hold(
 /// # Errors
 /// No service has an open move; a lease that another engine holds; the loss of a lease.
 pub async fn run(topology: &Topology, events: &Events, cancelled: &Cancelled) -> Result<(), EngineError> {
-    let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
+    run_telling(topology, events, cancelled, &Pulse::default()).await
+}
+
+/// The same, telling probes what it does.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_telling(
+    topology: &Topology,
+    events: &Events,
+    cancelled: &Cancelled,
+    pulse: &Pulse,
+) -> Result<(), EngineError> {
+    let mut engine =
+        Engine::new(topology.clone(), events.clone(), cancelled.clone()).with_pulse(pulse.clone());
     let result = match engine.take_open().await {
         Ok(0) => Err(EngineError::gate("C0713", "no service has an open move")
             .hint("`cleave apply SERVICE` starts one")),
         Ok(_) => {
-            events.note(None, format!("keeps the streams of {} going until Ctrl-C", engine.names()));
+            events.note(None, engine.greeting());
             engine.run().await
         }
         Err(error) => Err(error),

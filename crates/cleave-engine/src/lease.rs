@@ -56,6 +56,11 @@ impl Leases {
         self.held.contains_key(database)
     }
 
+    /// The databases whose leases are held.
+    pub(crate) fn databases(&self) -> Vec<DatabaseName> {
+        self.held.keys().cloned().collect()
+    }
+
     /// Names the database whose lease was taken over, once that happens. Everything must stop then.
     pub(crate) fn lost(&self) -> watch::Receiver<Option<String>> {
         self.lost.subscribe()

@@ -1,6 +1,6 @@
 //! The running streams of a service.
 
-use crate::{EngineError, context::MoveContext};
+use crate::{EngineError, StreamBeat, context::MoveContext};
 use cleave_journal::MoveState;
 use cleave_model::{Direction, Ident, Lsn, Oid, labels};
 use cleave_pg::{During, Session};
@@ -59,6 +59,14 @@ impl StreamPair {
             Direction::Forward => self.forward.clone(),
             Direction::Back => self.back.clone(),
         }
+    }
+
+    /// Their reports.
+    pub(crate) fn beats(&self) -> Vec<StreamBeat> {
+        let running = [&self.forward, &self.back].into_iter().flatten();
+        running
+            .map(|stream| StreamBeat { direction: stream.direction.into(), status: stream.status() })
+            .collect()
     }
 
     /// Starts the streams that a move in this state needs and that do not run.

@@ -19,6 +19,7 @@ mod report_page;
 mod reports;
 mod runner;
 mod second_operator;
+mod service;
 mod store;
 mod surroundings;
 mod upgrade;

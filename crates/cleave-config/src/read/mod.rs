@@ -36,9 +36,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<Config, ConfigErrors> {
     services.extend(upgrade);
     let limits = settings::limits(root, &mut findings);
     let hooks = settings::hooks(root, &mut findings);
+    let server = settings::server(root, &mut findings);
     crate::claims::check_exact_claims(&services, &mut findings);
     let warnings = findings.finish()?;
-    Ok(Config { file: source.file.to_owned(), databases, services, limits, hooks, warnings })
+    Ok(Config { file: source.file.to_owned(), databases, services, limits, hooks, server, warnings })
 }
 
 /// The parser's message on one line.

@@ -1,14 +1,15 @@
-//! `[limits]` and `[hooks]`.
+//! `[limits]`, `[hooks]` and `[server]`.
 
 use super::findings::Findings;
 use super::{sections, value};
 use crate::keys::{self, Kind};
-use crate::{ErrorCode, Hooks, Limits, parse_duration, parse_size};
+use crate::{ErrorCode, Hooks, Limits, Listen, Server, parse_duration, parse_size};
 use std::time::Duration;
 use toml_edit::{Item, TableLike};
 
 const DURATION: &str = "a duration in quotes, such as \"500ms\"";
 const SIZE: &str = "a size in quotes, such as \"256MB\"";
+const LISTEN: &str = "an address and a port in quotes, such as \"127.0.0.1:9732\", or \"off\"";
 
 pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limits {
     let mut limits = Limits::default();
@@ -84,4 +85,10 @@ pub(crate) fn hooks(root: &dyn TableLike, findings: &mut Findings<'_>) -> Hooks 
         table.get("limit").and_then(|item| value::parsed(item, "limit", DURATION, parse_duration, findings));
     let limit = limit.unwrap_or(Hooks::default().limit);
     Hooks { before_switch, in_pause, after_switch, limit }
+}
+
+pub(crate) fn server(root: &dyn TableLike, findings: &mut Findings<'_>) -> Server {
+    let Some(table) = sections::single(root, "server", findings) else { return Server::default() };
+    let item = table.get("listen");
+    Server { listen: item.and_then(|item| value::parsed(item, "listen", LISTEN, Listen::parse, findings)) }
 }

@@ -1,6 +1,6 @@
 //! What a good file becomes.
 
-use cleave_config::{Bridge, Config, IdentityChoice, UrlSource};
+use cleave_config::{Bridge, Config, IdentityChoice, Listen, UrlSource};
 use cleave_model::{Ident, QualifiedName};
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ memory = "64MB"
 
 [hooks]
 before_switch = ["./drain.sh"]
+
+[server]
+listen = "[::1]:9000"
 "#;
 
 #[test]
@@ -59,6 +62,7 @@ fn every_key_of_a_live_move_is_read_into_a_typed_value() {
     assert_eq!(config.limits.lock_budget, Duration::from_secs(60));
     assert_eq!((config.limits.jobs, config.limits.memory_bytes), (8, 64 << 20));
     assert_eq!(config.hooks.before_switch, ["./drain.sh"]);
+    assert_eq!(config.server.listen, Some(Listen::At("[::1]:9000".parse().unwrap())));
     assert!(config.warnings.is_empty());
 }
 
