@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools setup demo test test-full torture bench check check-format check-lints check-dependencies check-rules
+.PHONY: help tools setup demo test test-full torture bench dist check check-format check-lints check-dependencies check-rules
 
 # Where Pagila lies: real input for the tests. Tests that need it are skipped, and counted, where it is missing;
 # REQUIRE_PAGILA=1 makes such a skip a failure.
@@ -48,6 +48,9 @@ torture: setup ## Move a service there and back while everything fails, for TORT
 bench: setup ## Measure Cleave and its rivals in turn; ENTRY=clone for one entry; writes target/bench/report.json
 	@echo 'Building the benchmarks' >&2
 	@cargo run --release --quiet --package cleave-bench -- $(ENTRY)
+
+dist: tools ## Build the program as it is given away, into target/package; prints its size and start-up time
+	@cargo xtask dist
 
 check: check-format check-lints check-dependencies check-rules ## Formatting, lints, dependencies, and the repository's own rules
 

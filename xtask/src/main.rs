@@ -6,6 +6,7 @@ mod client_tools;
 mod command;
 mod console;
 mod deny;
+mod dist;
 mod error;
 mod pgbouncer;
 mod rules;
@@ -17,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   servers    fetch the PostgreSQL servers that tests and the demo run, and a pg_dump
   check      judge the repository by its own rules
   deny       judge the dependencies: bans, licences, sources
+  dist       build the program as it is given away, with what belongs beside it
   test       run every test; the last line is the sums
   test-full  run the whole matrix; goes on where it stopped, stops at BUDGET_SECONDS";
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         Some("servers") => return done(servers::fetch(&command::root(), &|line| console::note(line))),
         Some("check") => rules::check(),
         Some("deny") => deny::deny().map(|()| ExitCode::SUCCESS),
+        Some("dist") => dist::dist(&std::env::args().nth(2).unwrap_or_else(|| "dist".to_owned()))
+            .map(|()| ExitCode::SUCCESS),
         Some("test") => testing::quick(),
         Some("test-full") => testing::full(),
         _ => {

@@ -5,6 +5,7 @@ pub mod assess;
 pub mod cancel;
 pub mod cleanup;
 pub mod complete;
+pub mod completions;
 pub mod config;
 pub mod cutover;
 pub mod demo;
@@ -72,6 +73,10 @@ pub enum Command {
     Config(config::ConfigCommand),
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Explain(explain::ExplainArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Completions(completions::CompletionsArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Manual(completions::ManualArgs),
 }
 
 /// Runs a verb, shows why it failed if it did, and returns the exit code.
@@ -98,6 +103,8 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         Command::Pause(arguments) => Box::pin(pause::run(arguments, context)).await,
         Command::Resume(arguments) => Box::pin(resume::run(arguments, context)).await,
         Command::Config(arguments) => Box::pin(config::run(arguments, context)).await,
+        Command::Completions(arguments) => completions::completions(arguments, context).await,
+        Command::Manual(arguments) => completions::manual(arguments, context).await,
         Command::Explain(arguments) => Box::pin(explain::run(arguments, context)).await,
     };
     result.unwrap_or_else(|failure| {

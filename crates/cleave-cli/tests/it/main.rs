@@ -14,6 +14,7 @@ mod graph;
 mod interrupts;
 mod journey;
 mod kill_points;
+mod packaging;
 mod proof;
 mod report_page;
 mod reports;
