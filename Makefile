@@ -30,6 +30,7 @@ tools:
 setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, and a pg_dump into .cache (the others do this by themselves)
 	@echo 'Setting up: PostgreSQL 14 to 18' >&2
 	@cargo xtask servers
+	@cargo xtask validators
 
 demo: setup ## See a live database give a service's tables to another server and take them back
 	@echo 'Building cleave' >&2

@@ -12,10 +12,12 @@ mod pgbouncer;
 mod rules;
 mod servers;
 mod testing;
+mod validators;
 
 const USAGE: &str = "usage: cargo xtask TASK
 
   servers    fetch the PostgreSQL servers that tests and the demo run, and a pg_dump
+  validators fetch what judges the files in deploy/
   check      judge the repository by its own rules
   deny       judge the dependencies: bans, licences, sources
   dist       build the program as it is given away, with what belongs beside it
@@ -26,6 +28,10 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     let result = match task.as_deref() {
         Some("servers") => return done(servers::fetch(&command::root(), &|line| console::note(line))),
+        Some("validators") => {
+            validators::fetch(&command::root());
+            return ExitCode::SUCCESS;
+        }
         Some("check") => rules::check(),
         Some("deny") => deny::deny().map(|()| ExitCode::SUCCESS),
         Some("dist") => dist::dist(&std::env::args().nth(2).unwrap_or_else(|| "dist".to_owned()))

@@ -9,6 +9,7 @@ mod browser;
 mod comparison;
 mod config;
 mod demo;
+mod deployments;
 mod explain;
 mod graph;
 mod interrupts;
