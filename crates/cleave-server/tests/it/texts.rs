@@ -35,6 +35,7 @@ fn status() -> StatusReport {
         engine: Some("cleave on here".to_owned()),
         services: vec![ServiceStatus {
             name: "films".to_owned(),
+            kind: cleave_api::MoveKind::Live,
             state: ServiceState::Following,
             paused: false,
             home: "monolith".to_owned(),
