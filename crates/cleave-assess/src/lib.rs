@@ -9,4 +9,7 @@ pub mod picture;
 pub mod readiness;
 pub mod report;
 pub mod text;
+pub mod communities;
+pub mod evidence;
+pub mod services;
 pub mod workload;

@@ -6,14 +6,18 @@
 
 mod cluster;
 mod error;
+mod masking;
 mod oracle;
+mod script;
 mod version;
 mod workload;
 
 pub use cluster::installation::client_tools;
 pub use cluster::{Cluster, Options, Pooler, StopMode, connect};
 pub use error::Error;
+pub use masking::Mask;
 pub use oracle::{Fault, Finding, Oracle, Verdict};
+pub use script::{ScriptError, read_script};
 pub use version::Version;
 pub use workload::{
     Endpoint, ErrorSample, Kind, Lap, Latencies, MalformedStatement, Pace, Random, Record, RunId, Script,
