@@ -9,6 +9,7 @@
 //!
 //! Pure: no I/O, no clock.
 
+mod assess_services;
 mod assessment;
 mod boundary;
 mod change;
@@ -29,6 +30,11 @@ mod readiness;
 mod status;
 mod verify;
 
+pub use assess_services::{
+    AsideTable, BoundaryPrice, CutKey, CutObject, CutUse, EvidenceSummary, HubTable, PolymorphicReference,
+    ProposedOwner, ProposedService, ProposedSplit, ProposedTable, ServicePull, ServicesAlternative,
+    ServicesReport, TableNeighbour, TableReport, TableTie, UnsureTable,
+};
 pub use assessment::AssessmentPage;
 pub use boundary::{BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryReport};
 pub use change::ChangeReport;

@@ -5,11 +5,11 @@
 //! The same input gives the same answer, whatever the day.
 
 pub mod boundary;
+pub mod communities;
+pub mod evidence;
 pub mod picture;
 pub mod readiness;
 pub mod report;
-pub mod text;
-pub mod communities;
-pub mod evidence;
 pub mod services;
+pub mod text;
 pub mod workload;

@@ -71,6 +71,8 @@ pub enum Format {
     Json,
     /// A JSON line per event, then the document as the last line
     Jsonl,
+    /// A part of cleave.toml, where a verb has one to give: assess services
+    Toml,
 }
 
 /// When to use colour.

@@ -65,7 +65,7 @@ impl Output {
         });
         self.with_narrator(Narrator::clear);
         match self.format {
-            Format::Human => {
+            Format::Human | Format::Toml => {
                 if let Some(data) = &output.data {
                     self.write_out(&data.human(self.verbose))?;
                 }
@@ -92,7 +92,7 @@ impl Output {
 
     /// True if standard output is one JSON document or JSON lines.
     pub fn is_json(&self) -> bool {
-        self.format != Format::Human
+        !matches!(self.format, Format::Human | Format::Toml)
     }
 
     /// Prints text that is data by itself, such as SQL or a schema, whatever the format.
@@ -136,8 +136,8 @@ impl Output {
                 let line = EventLine::from(event).json_line().map_err(|error| unwritable(&error));
                 let _ = line.and_then(|line| self.write_out(&format!("{line}\n")));
             }
-            Format::Human | Format::Json => {
-                let quiet = self.quiet || self.format == Format::Json;
+            Format::Human | Format::Json | Format::Toml => {
+                let quiet = self.quiet || self.format != Format::Human;
                 let text = self.with_narrator(|narrator| narrator.tell(event, quiet));
                 self.write_err(&text);
             }
@@ -172,7 +172,7 @@ impl Output {
     fn document<T: Report>(&self, document: &cleave_api::Output<T>) -> Result<(), Failure> {
         let text = match self.format {
             Format::Jsonl => document.json_line(),
-            Format::Human | Format::Json => document.json(),
+            Format::Human | Format::Json | Format::Toml => document.json(),
         };
         let text = text.map_err(|error| unwritable(&error))?;
         self.write_out(&format!("{text}\n"))

@@ -23,9 +23,10 @@ pub mod status;
 pub mod upgrade;
 pub mod verify;
 
+use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::Failure;
-use cleave_api::ExitCode;
+use cleave_api::{ExitCode, Problem};
 
 /// The verbs, in the order of a first move.
 #[derive(Debug, clap::Subcommand)]
@@ -81,6 +82,11 @@ pub enum Command {
 
 /// Runs a verb, shows why it failed if it did, and returns the exit code.
 pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
+    if context.globals.format == Format::Toml && !command.gives_toml() {
+        let failure = Failure::from(no_toml());
+        context.output.failure(&failure);
+        return failure.exit();
+    }
     // Verbs hold whole moves in their futures: boxed, they do not all take the room of the largest.
     let result: Result<ExitCode, Failure> = match command {
         Command::Demo(arguments) => Box::pin(demo::run(arguments, context)).await,
@@ -111,4 +117,17 @@ pub async fn dispatch(command: Command, context: &Context) -> ExitCode {
         context.output.failure(&failure);
         failure.exit()
     })
+}
+
+impl Command {
+    /// True if `--format toml` means something here.
+    fn gives_toml(&self) -> bool {
+        matches!(self, Self::Assess(assess::AssessArgs { part: Some(assess::AssessPart::Services(_)), .. }))
+    }
+}
+
+fn no_toml() -> Problem {
+    Problem::error("C1026", "only assess services has TOML to print")
+        .hint("leave --format away, or take json")
+        .exit(ExitCode::Usage)
 }

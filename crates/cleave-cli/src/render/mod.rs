@@ -18,6 +18,7 @@ mod narrator;
 mod plan;
 mod proof;
 mod readiness;
+mod services;
 mod status;
 mod style;
 mod table;

@@ -17,6 +17,7 @@ mod pagila;
 mod places;
 mod privileges;
 mod readiness;
+mod recommendation;
 mod repair;
 mod review_wedges;
 mod rounds;

@@ -3,6 +3,9 @@
 mod boundary;
 mod html;
 mod overview;
+pub mod services;
+pub mod table;
+pub mod wishes;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -36,12 +39,18 @@ pub struct AssessArgs {
 pub enum AssessPart {
     #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
     Boundary(boundary::BoundaryArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Services(services::ServicesArgs),
+    #[expect(missing_docs, reason = "the arguments' doc comment is the manual")]
+    Table(table::TableArgs),
 }
 
 /// Runs the verb.
 pub async fn run(arguments: AssessArgs, context: &Context) -> Result<ExitCode, Failure> {
     match (arguments.part, &arguments.html) {
         (Some(AssessPart::Boundary(arguments)), _) => boundary::run(arguments, context).await,
+        (Some(AssessPart::Services(arguments)), _) => services::run(arguments, context).await,
+        (Some(AssessPart::Table(arguments)), _) => table::run(arguments, context).await,
         (None, Some(html)) => html::run(html, arguments.database.as_deref(), context).await,
         (None, None) => overview::run(arguments.database.as_deref(), context).await,
     }
