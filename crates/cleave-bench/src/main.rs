@@ -2,6 +2,7 @@
 //! `target/bench/report.json`. Says what it measures, also where Cleave is behind.
 
 mod arena;
+mod assess;
 mod copy;
 mod cutover;
 mod follow;
@@ -12,8 +13,17 @@ use arena::{Arena, Entry, Failure};
 use std::process::ExitCode;
 
 /// The entries, by the name that `ENTRY` selects: each measures both sides in turn and gives its lines of the report.
-const ENTRIES: [&str; 8] =
-    ["clone", "apply-mixed", "apply-one-row", "apply-huge", "latency", "verify", "cutover", "upgrade"];
+const ENTRIES: [&str; 9] = [
+    "clone",
+    "apply-mixed",
+    "apply-one-row",
+    "apply-huge",
+    "latency",
+    "verify",
+    "cutover",
+    "upgrade",
+    "assess",
+];
 
 async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
     match name {
@@ -25,6 +35,7 @@ async fn entry(name: &str, arena: &Arena) -> Result<Vec<Entry>, Failure> {
         "verify" => verify::entry(arena).await,
         "cutover" => cutover::entry(arena).await,
         "upgrade" => copy::upgrade(arena).await,
+        "assess" => assess::entry(arena).await,
         other => Err(format!("there is no entry {other}").into()),
     }
 }

@@ -93,6 +93,8 @@ fn plural(word: &str) -> String {
         word.ends_with('y') && !word.chars().rev().nth(1).is_some_and(|before| "aeiou".contains(before));
     if consonant_before_y && word.len() > 2 {
         format!("{}ies", &word[..word.len() - 1])
+    } else if word.ends_with("is") {
+        format!("{}es", &word[..word.len() - 2])
     } else if ["ss", "us", "sh", "ch", "x", "z"].iter().any(|end| word.ends_with(end)) {
         format!("{word}es")
     } else if word.ends_with('s') && singular(word) != word {
@@ -108,9 +110,13 @@ mod tests {
 
     #[test]
     fn services_are_called_by_the_plural_as_far_as_letters_allow() {
-        for (word, expected) in
-            [("order", "orders"), ("category", "categories"), ("day", "days"), ("box", "boxes")]
-        {
+        for (word, expected) in [
+            ("order", "orders"),
+            ("category", "categories"),
+            ("day", "days"),
+            ("diagnosis", "diagnoses"),
+            ("box", "boxes"),
+        ] {
             assert_eq!(plural(word), expected);
         }
         assert_eq!(fitted("größen"), "gren");

@@ -70,7 +70,11 @@ pub(super) async fn tried(
     if implied.is_empty() {
         return Ok(implied);
     }
-    events.note(None, format!("trying {} columns that may be keys", implied.len().min(COLUMNS_MAX)));
+    let columns = match implied.len().min(COLUMNS_MAX) {
+        1 => "1 column that may be a key".to_owned(),
+        columns => format!("{columns} columns that may be keys"),
+    };
+    events.note(None, format!("trying {columns} on samples"));
     let mut rows: BTreeMap<&QualifiedName, u64> = BTreeMap::new();
     for table in &catalog.tables {
         *rows.entry(&table.name).or_default() += if table.holds_rows() { table.rows_estimated } else { 0 };
