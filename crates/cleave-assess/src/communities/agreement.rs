@@ -1,27 +1,32 @@
 //! How far two partitions agree.
 
-use std::collections::BTreeMap;
-
 /// The adjusted Rand index (Hubert and Arabie 1985): 1 for equal partitions, about 0 for partitions that agree no more
 /// than chance would have it. Both name each item's group, in the same order of items.
 pub fn adjusted_rand_index<A: Ord, B: Ord>(one: &[A], other: &[B]) -> f64 {
-    let pairs = |count: usize| (count * count.saturating_sub(1)) as f64 / 2.0;
-    let (mut both, mut ones, mut others) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    for (a, b) in one.iter().zip(other) {
-        *both.entry((a, b)).or_insert(0_usize) += 1;
-        *ones.entry(a).or_insert(0_usize) += 1;
-        *others.entry(b).or_insert(0_usize) += 1;
-    }
-    let together: f64 = both.values().map(|count| pairs(*count)).sum();
-    let in_one: f64 = ones.values().map(|count| pairs(*count)).sum();
-    let in_other: f64 = others.values().map(|count| pairs(*count)).sum();
-    let all = pairs(one.len().min(other.len()));
+    let items = one.len().min(other.len());
+    let mut both: Vec<(&A, &B)> = one.iter().zip(other).collect();
+    both.sort_unstable();
+    let together = pairs_of_equals(&both);
+    let in_one = pairs_of_equals(&both.iter().map(|pair| pair.0).collect::<Vec<_>>());
+    let mut others: Vec<&B> = both.into_iter().map(|pair| pair.1).collect();
+    others.sort_unstable();
+    let in_other = pairs_of_equals(&others);
+    let all = pairs(items);
     if all == 0.0 {
         return 1.0;
     }
     let expected = in_one * in_other / all;
     let most = f64::midpoint(in_one, in_other);
     if most - expected == 0.0 { 1.0 } else { (together - expected) / (most - expected) }
+}
+
+fn pairs(count: usize) -> f64 {
+    (count * count.saturating_sub(1)) as f64 / 2.0
+}
+
+/// Pairs of equal items in a sorted list.
+fn pairs_of_equals<T: PartialEq>(sorted: &[T]) -> f64 {
+    sorted.chunk_by(|a, b| a == b).map(|equal| pairs(equal.len())).sum()
 }
 
 #[cfg(test)]

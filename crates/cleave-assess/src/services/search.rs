@@ -10,6 +10,8 @@ use std::rc::Rc;
 const RESOLUTIONS: [f64; 8] = [0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0];
 /// Runs per resolution.
 const RUNS: u64 = 40;
+/// For each so many tables one run more is left out where runs are compared with a partition.
+const JUDGED: usize = 500;
 /// Each run makes each weight smaller or larger by up to this share: what holds only as long as all weights are exactly
 /// right is not held.
 const DISTURBANCE: f64 = 0.6;
@@ -96,17 +98,20 @@ pub(super) fn with_merges(
         let together = Rc::clone(&judges[judge].together);
         Partition { stability, together, ..next }
     };
+    let (least, most) = ((expected * 0.5).max(2.0) as usize, (expected * 2.0).ceil() as usize);
+    let judges = all.clone();
     for at in 0..first {
-        let mut last = settled(&all[at], &all[..first]);
+        let mut last = settled(&all[at], &judges);
         loop {
             if seen.insert(last.group_of.clone()) {
                 all.push(last.clone());
             }
-            if last.groups <= 2 || (last.groups as f64) <= expected * 0.5 {
+            // One by one where each counts, by tenths where there are many, and at once where there are far too many.
+            let fewer = last.groups.saturating_sub(1).min(last.groups * 9 / 10 + 1).min(most);
+            if last.groups <= least || fewer < least {
                 break;
             }
-            let merged = merged(gathered, &last, last.groups - 1, units, network);
-            let next = settled(&merged, &all[..first]);
+            let next = settled(&merged(gathered, &last, fewer, units, network), &judges);
             if next.groups >= last.groups {
                 break;
             }
@@ -118,8 +123,10 @@ pub(super) fn with_merges(
 
 /// How far runs agree with a partition, from 0 to 1.
 fn agreement(runs: &[Vec<usize>], groups: &[usize]) -> f64 {
-    let sum: f64 = runs.iter().map(|run| adjusted_rand_index(run, groups)).sum();
-    (sum / runs.len().max(1) as f64).clamp(0.0, 1.0)
+    // Of large schemas some runs speak for all.
+    let heard = runs.iter().step_by(1 + groups.len() / JUDGED);
+    let sum: f64 = heard.clone().map(|run| adjusted_rand_index(run, groups)).sum();
+    (sum / heard.count().max(1) as f64).clamp(0.0, 1.0)
 }
 
 /// Groups in which what is in none is alone.
@@ -163,7 +170,9 @@ fn partition(
     together: Rc<Together>,
     runs: Rc<Vec<Vec<usize>>>,
 ) -> Partition {
-    let small = settled.small_groups(SMALL).iter().map(|group| settled.tables_of(*group)).sum();
+    let members = settled.members();
+    let small = members.values().filter(|units| settled.is_small(units, SMALL));
+    let small = small.map(|units| settled.tables_of(units)).sum();
     let mut numbers = BTreeMap::new();
     let number = |group: usize, numbers: &mut BTreeMap<usize, usize>| {
         let next = numbers.len();
@@ -185,46 +194,89 @@ pub(super) fn merged(
     network: &Network,
 ) -> Partition {
     let mut group_of = from.group_of.clone();
-    let mut groups = from.groups;
-    let doubled: f64 =
-        (0..network.nodes()).map(|unit| network.degree(unit)).sum::<f64>().max(f64::MIN_POSITIVE);
-    while groups > wanted {
-        let mut degrees: BTreeMap<usize, f64> = BTreeMap::new();
-        let mut between: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-        for unit in 0..network.nodes() {
-            let Some(group) = group_of[unit] else { continue };
-            *degrees.entry(group).or_default() += network.degree(unit);
-            for (other, weight) in network.neighbours(unit).iter().filter(|(other, _)| *other > unit) {
-                if let Some(theirs) = group_of[*other].filter(|theirs| *theirs != group) {
-                    *between.entry((group.min(theirs), group.max(theirs))).or_default() += weight;
-                }
-            }
+    let mut joining = Joining::new(from, units, network);
+    while joining.degrees.len() > wanted {
+        let Some((kept, gone)) = joining.best() else { break };
+        joining.join(kept, gone);
+        for group in group_of.iter_mut().flatten().filter(|group| **group == gone) {
+            *group = kept;
         }
-        let kept_apart: Vec<(usize, usize)> = units
-            .apart
-            .iter()
-            .filter_map(|(a, b)| group_of[*a].zip(group_of[*b]))
-            .map(|(a, b)| (a.min(b), a.max(b)))
-            .collect();
-        let all: Vec<usize> = degrees.keys().copied().collect();
-        let mut best: Option<(f64, usize, usize)> = None;
-        for (at, high) in all.iter().enumerate() {
-            for low in all[..at].iter().filter(|low| !kept_apart.contains(&(**low, *high))) {
-                let tied = between.get(&(*low, *high)).copied().unwrap_or(0.0);
-                let gain = tied - degrees[low] * degrees[high] / doubled;
-                if best.is_none_or(|(most, ..)| gain > most) {
-                    best = Some((gain, *low, *high));
-                }
-            }
-        }
-        let Some((_, low, high)) = best else { break };
-        for group in group_of.iter_mut().flatten().filter(|group| **group == high) {
-            *group = low;
-        }
-        groups -= 1;
     }
     let settling = Settling { gathered, units, network, group_of };
     partition(settling, from.stability, Rc::clone(&from.together), Rc::clone(&from.runs))
+}
+
+/// Groups while they are merged: what each weighs, and what ties each two.
+struct Joining {
+    doubled: f64,
+    degrees: BTreeMap<usize, f64>,
+    between: BTreeMap<(usize, usize), f64>,
+    apart: BTreeSet<(usize, usize)>,
+}
+
+impl Joining {
+    fn new(from: &Partition, units: &Units, network: &Network) -> Self {
+        let (mut degrees, mut between) = (BTreeMap::new(), BTreeMap::new());
+        for unit in 0..network.nodes() {
+            let Some(group) = from.group_of[unit] else { continue };
+            *degrees.entry(group).or_insert(0.0) += network.degree(unit);
+            for (other, weight) in network.neighbours(unit).iter().filter(|(other, _)| *other > unit) {
+                if let Some(theirs) = from.group_of[*other].filter(|theirs| *theirs != group) {
+                    *between.entry((group.min(theirs), group.max(theirs))).or_insert(0.0) += weight;
+                }
+            }
+        }
+        let apart = units.apart.iter().filter_map(|(a, b)| from.group_of[*a].zip(from.group_of[*b]));
+        let apart = apart.map(|(a, b)| (a.min(b), a.max(b))).collect();
+        let doubled = degrees.values().sum::<f64>().max(f64::MIN_POSITIVE);
+        Self { doubled, degrees, between, apart }
+    }
+
+    /// The pair whose merging loses least. A pair that nothing ties is taken only if there is no other.
+    fn best(&self) -> Option<(usize, usize)> {
+        let gain = |low: &usize, high: &usize, tied: f64| {
+            tied - self.degrees[low] * self.degrees[high] / self.doubled
+        };
+        let tied = self.between.iter().map(|((low, high), tied)| (gain(low, high, *tied), *low, *high));
+        let best = |pairs: &mut dyn Iterator<Item = (f64, usize, usize)>| {
+            let allowed = pairs.filter(|(_, low, high)| !self.apart.contains(&(*low, *high)));
+            allowed.fold(None, |best: Option<(f64, usize, usize)>, next| match best {
+                Some(best) if best.0 >= next.0 => Some(best),
+                _ => Some(next),
+            })
+        };
+        let found = best(&mut tied.into_iter()).or_else(|| {
+            let all: Vec<usize> = self.degrees.keys().copied().collect();
+            let untied =
+                all.iter().enumerate().flat_map(|(at, high)| all[..at].iter().map(move |low| (*low, *high)));
+            best(&mut untied.map(|(low, high)| (gain(&low, &high, 0.0), low, high)))
+        });
+        found.map(|(_, low, high)| (low, high))
+    }
+
+    fn join(&mut self, kept: usize, gone: usize) {
+        let degree = self.degrees.remove(&gone).unwrap_or(0.0);
+        *self.degrees.entry(kept).or_insert(0.0) += degree;
+        let renamed = |group: usize| if group == gone { kept } else { group };
+        let pair = |(a, b): (usize, usize)| {
+            let (a, b) = (renamed(a), renamed(b));
+            (a.min(b), a.max(b))
+        };
+        let moved: Vec<((usize, usize), f64)> = self
+            .between
+            .iter()
+            .filter(|((a, b), _)| *a == gone || *b == gone)
+            .map(|(pair, weight)| (*pair, *weight))
+            .collect();
+        for (old, weight) in moved {
+            self.between.remove(&old);
+            let new = pair(old);
+            if new.0 != new.1 {
+                *self.between.entry(new).or_insert(0.0) += weight;
+            }
+        }
+        self.apart = std::mem::take(&mut self.apart).into_iter().map(pair).collect();
+    }
 }
 
 /// A partition on its way to one that services can be made of.
@@ -236,50 +288,60 @@ struct Settling<'s, 'c> {
 }
 
 impl Settling<'_, '_> {
-    /// Groups of fewer than `least` tables, the smallest first, that are neither decided nor around a hub.
-    fn small_groups(&self, least: usize) -> Vec<usize> {
+    fn members(&self) -> BTreeMap<usize, Vec<usize>> {
         let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (unit, group) in self.group_of.iter().enumerate() {
             if let Some(group) = group {
                 members.entry(*group).or_default().push(unit);
             }
         }
+        members
+    }
+
+    /// True for a group of fewer than `least` tables that is neither decided nor around a hub.
+    fn is_small(&self, members: &[usize], least: usize) -> bool {
         let stands = |unit: &usize| {
             let hub = |table: &usize| self.gathered.hub(*table).is_some();
             self.units.names.contains_key(unit) || self.units.tables[*unit].iter().any(hub)
         };
-        let mut small: Vec<(usize, usize)> = members
-            .iter()
-            .filter(|(_, units)| !units.iter().any(stands))
-            .map(|(group, _)| (self.tables_of(*group), *group))
-            .filter(|(tables, _)| *tables < least)
-            .collect();
-        small.sort_unstable();
-        small.into_iter().map(|(_, group)| group).collect()
+        !members.is_empty() && self.tables_of(members) < least && !members.iter().any(stands)
     }
 
-    fn tables_of(&self, group: usize) -> usize {
-        let units = (0..self.group_of.len()).filter(|unit| self.group_of[*unit] == Some(group));
-        units.map(|unit| self.units.tables[unit].len()).sum()
+    fn tables_of(&self, members: &[usize]) -> usize {
+        members.iter().map(|unit| self.units.tables[*unit].len()).sum()
     }
 
-    /// Small groups go to what ties them most. A table that nothing ties goes to nobody.
+    /// Small groups go to what ties them most, the smallest first. A table that nothing ties goes to nobody.
     fn attach_small(&mut self, least: usize) {
-        let mut done = BTreeSet::new();
-        while let Some(group) = self.small_groups(least).into_iter().find(|group| !done.contains(group)) {
-            done.insert(group);
-            let units: Vec<usize> =
-                (0..self.group_of.len()).filter(|unit| self.group_of[*unit] == Some(group)).collect();
-            let pulls = self.pulls(&units);
-            let joins = |other: &usize| units.iter().all(|unit| self.may_join(*unit, *other));
-            let best = pulls.into_iter().filter(|(other, _)| *other != group && joins(other));
-            let best = best.fold(None, |best: Option<(usize, f64)>, next| match best {
-                Some(best) if best.1 >= next.1 => Some(best),
-                _ => Some(next),
-            });
-            let alone = best.is_none() && units.len() == 1 && self.network.neighbours(units[0]).is_empty();
-            let place = best.map_or((!alone).then_some(group), |(other, _)| Some(other));
-            units.into_iter().for_each(|unit| self.group_of[unit] = place);
+        let mut members = self.members();
+        for size in 1..least {
+            let small = |(group, units): (&usize, &Vec<usize>)| {
+                (self.tables_of(units) == size && self.is_small(units, least)).then_some(*group)
+            };
+            let small: Vec<usize> = members.iter().filter_map(small).collect();
+            for group in small {
+                let units = members.get(&group).cloned().unwrap_or_default();
+                // Others may have joined it meanwhile.
+                if !self.is_small(&units, least) {
+                    continue;
+                }
+                let joins = |other: &usize| units.iter().all(|unit| self.may_join(*unit, *other));
+                let pulls = self.pulls(&units).into_iter();
+                let best = pulls.filter(|(other, _)| *other != group && joins(other));
+                let best = best.fold(None, |best: Option<(usize, f64)>, next| match best {
+                    Some(best) if best.1 >= next.1 => Some(best),
+                    _ => Some(next),
+                });
+                let alone = units.len() == 1 && self.network.neighbours(units[0]).is_empty();
+                let place = best.map_or((!alone).then_some(group), |(other, _)| Some(other));
+                units.iter().for_each(|unit| self.group_of[*unit] = place);
+                if place != Some(group) {
+                    members.remove(&group);
+                    if let Some(place) = place {
+                        members.entry(place).or_default().extend(units);
+                    }
+                }
+            }
         }
     }
 
@@ -296,6 +358,9 @@ impl Settling<'_, '_> {
     }
 
     fn may_join(&self, unit: usize, group: usize) -> bool {
+        if self.units.apart.is_empty() {
+            return true;
+        }
         let mut members = (0..self.group_of.len()).filter(|other| self.group_of[*other] == Some(group));
         !members.any(|other| self.units.are_apart(unit, other))
     }
