@@ -133,8 +133,9 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "splits",
         named: true,
         required: false,
-        available: false,
-        doc: "One table becomes several; a row goes to the service that owns it.",
+        available: true,
+        doc: "One table becomes several inside its database; a row goes to the service that owns it. Verbs take a split's \
+              name as they take a service's, so it follows the same rule, and no service may have it.",
         keys: SPLIT_KEYS,
     },
     Section {
@@ -260,31 +261,60 @@ const SERVICE_KEYS: &[Key] = &[
     ),
 ];
 
+pub(crate) const SHARED: &[Choice] = &[
+    now(
+        "copy",
+        "each of them gets the row; until `complete` the copies are one row, written in all places at once",
+    ),
+    now(
+        "refuse",
+        "the split is refused, and after the switch a reference that would share a row is an error",
+    ),
+];
+
+pub(crate) const ORPHANS: &[Choice] = &[
+    now(
+        "refuse",
+        "`apply` is refused while there are such rows, and `complete` while rows wait for a first reference",
+    ),
+    now("keep", "they stay under the old name, in a table that holds nothing else after `complete`"),
+];
+
+pub(crate) const SPLIT_BRIDGES: &[Choice] = &[
+    now("none", "`complete` removes the old name; what cannot do without it is named first"),
+    now(
+        "view",
+        "`complete` leaves a view over the parts under the old name, which can also be written through",
+    ),
+];
+
 const SPLIT_KEYS: &[Key] = &[
     key("table", Kind::Table, Required, "The table that is split."),
+    key(
+        "from",
+        Kind::Database,
+        Optional,
+        "The database that has the table. Default: the first of `[databases]`.",
+    ),
     key(
         "into",
         Kind::SplitTargets,
         Required,
-        "The services, and the columns through which each reaches its rows.",
+        "The services, and the columns through which each reaches its rows: foreign keys to the table. A part stands in \
+         the schema of its service's `home`, which is in the same database, under the table's name.",
     ),
-    key(
-        "shared",
-        Kind::Choice(&[
-            not_yet("copy", "each service gets its own copy of the row"),
-            not_yet("refuse", "the split is refused"),
-        ]),
-        Default("\"refuse\""),
-        "A row that several services reach.",
-    ),
+    key("shared", Kind::Choice(SHARED), Default("\"refuse\""), "A row that several services reach."),
     key(
         "orphans",
-        Kind::ChoiceOrService(&[
-            not_yet("refuse", "the split is refused"),
-            not_yet("keep", "the row stays in the old table"),
-        ]),
+        Kind::ChoiceOrService(ORPHANS),
         Default("\"refuse\""),
         "A row that no service reaches; or the name of the service that takes it.",
+    ),
+    key(
+        "bridge",
+        Kind::Choice(SPLIT_BRIDGES),
+        Default("\"none\""),
+        "What `complete` leaves under the old name.",
     ),
 ];
 

@@ -32,7 +32,7 @@ pub use render::render;
 pub use schema::schema;
 pub use source::{Excerpt, Source, Span, Spanned};
 pub use topology::{
-    Bridge, Config, Database, Home, Hooks, IdentityChoice, Layer, Limits, Listen, OnDdl, Pooler, SchemaMove,
-    Server, Service, WholeDatabase,
+    Bridge, Config, Database, Home, Hooks, IdentityChoice, Layer, Limits, Listen, OnDdl, Orphans, Pooler,
+    ReachedBy, SchemaMove, Server, Service, Shared, Split, SplitBridge, SplitTarget, WholeDatabase,
 };
 pub use url::UrlSource;

@@ -14,6 +14,8 @@ pub struct Config {
     pub databases: Vec<Database>,
     /// The services, in the order of the file; last, if there is one, `[upgrade]`.
     pub services: Vec<Service>,
+    /// The splits, in the order of the file.
+    pub splits: Vec<Split>,
     /// What a run may take.
     pub limits: Limits,
     /// Commands around a switch.
@@ -86,6 +88,84 @@ pub struct WholeDatabase {
     pub tablespaces: BTreeMap<Ident, Ident>,
     /// Folder with the `pg_dump` to use.
     pub client_tools: Option<PathBuf>,
+}
+
+/// An entry of `[splits]`: one table that becomes several, all in its own database.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// Its name, from the same space as those of services.
+    pub name: ServiceName,
+    /// The table.
+    pub table: Spanned<QualifiedName>,
+    /// The database that has it.
+    pub from: DatabaseName,
+    /// The parts, in the order of the file.
+    pub into: Vec<SplitTarget>,
+    /// What becomes of a row that several services reach.
+    pub shared: Shared,
+    /// What becomes of a row that no service reaches.
+    pub orphans: Orphans,
+    /// What `complete` leaves under the old name.
+    pub bridge: SplitBridge,
+    /// Where the split's name stands.
+    pub span: crate::Span,
+}
+
+/// One part of a split.
+#[derive(Clone, Debug)]
+pub struct SplitTarget {
+    /// The service that owns the part.
+    pub service: Spanned<ServiceName>,
+    /// The schema of its home, where the part stands.
+    pub schema: Ident,
+    /// The role that owns the part; none: the table's owner.
+    pub owner: Option<Ident>,
+    /// Columns of other tables whose foreign keys reach the service's rows.
+    pub reached_by: Vec<Spanned<ReachedBy>>,
+}
+
+/// A column with a foreign key to the table of a split: `public.customer.address_id`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReachedBy {
+    /// The referencing table.
+    pub table: QualifiedName,
+    /// Its column.
+    pub column: Ident,
+}
+
+impl fmt::Display for ReachedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.table, self.column)
+    }
+}
+
+/// A row of a split that several services reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Each gets it.
+    Copy,
+    /// None may be there.
+    Refuse,
+}
+
+/// A row of a split that no service reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// None may be there.
+    Refuse,
+    /// It stays under the old name.
+    Keep,
+    /// This service takes it.
+    Service(ServiceName),
+}
+
+/// What is left under the old name of a split table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitBridge {
+    /// Nothing.
+    None,
+    /// A view over the parts.
+    View,
 }
 
 /// `database/schema`: the system of record of a service's tables, or the place of a copy.
@@ -291,6 +371,11 @@ impl Config {
     /// The service of that name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
+    /// The split of that name.
+    pub fn split(&self, name: &str) -> Option<&Split> {
+        self.splits.iter().find(|split| split.name.as_str() == name)
     }
 
     /// The database of that name.

@@ -10,6 +10,7 @@ mod schema_move;
 mod sections;
 mod services;
 mod settings;
+mod splits;
 mod upgrade;
 mod value;
 
@@ -34,12 +35,13 @@ pub(crate) fn read(source: Source<'_>) -> Result<Config, ConfigErrors> {
     let mut services = services::read(root, &databases, &mut findings);
     let upgrade = upgrade::read(root, &databases, &services, &mut findings);
     services.extend(upgrade);
+    let splits = splits::read(root, &databases, &services, &mut findings);
     let limits = settings::limits(root, &mut findings);
     let hooks = settings::hooks(root, &mut findings);
     let server = settings::server(root, &mut findings);
     crate::claims::check_exact_claims(&services, &mut findings);
     let warnings = findings.finish()?;
-    Ok(Config { file: source.file.to_owned(), databases, services, limits, hooks, server, warnings })
+    Ok(Config { file: source.file.to_owned(), databases, services, splits, limits, hooks, server, warnings })
 }
 
 /// The parser's message on one line.

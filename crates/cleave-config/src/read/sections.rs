@@ -26,7 +26,7 @@ pub(crate) fn check_top_level(root: &dyn TableLike, findings: &mut Findings<'_>)
                         &span,
                         format!("{} is not available in this version", section.header()),
                     )
-                    .hint("this version moves tables between databases: [databases], [services], [limits], [hooks], [server]");
+                    .hint("this version has [databases], [services], [splits], [upgrade], [limits], [hooks], [server]");
             }
             None => unknown(name, &span, "the file", keys::SECTIONS.iter().map(|s| s.name), findings),
         }

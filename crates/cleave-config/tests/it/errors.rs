@@ -92,9 +92,28 @@ fn a_lock_budget_shorter_than_one_attempt_is_a_contradiction() {
 fn keys_of_later_versions_are_known_but_not_available() {
     insta::assert_snapshot!(check(
         "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\non_ddl = \"follow\"\n\
-         [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n\
-         [splits.address]\ntable = \"public.address\"\n"
+         [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n"
     ));
+}
+
+const SERVICES: &str = "[services.people]\nhome = \"monolith/people\"\ntables = [\"public.person\"]\n\
+    [services.shops]\nhome = \"monolith/shops\"\ntables = [\"public.shop\"]\n\
+    [services.far]\nhome = \"products/far\"\ntables = [\"public.far\", \"public.spot\"]\n";
+
+#[test]
+fn what_is_wrong_with_a_split_is_said_where_it_stands() {
+    insta::assert_snapshot!(check(&format!(
+        "{SERVICES}[splits.people]\ntable = \"public.spot\"\ninto = []\n\
+         [splits.spot]\ntable = \"public.spot*\"\nshared = \"both\"\norphans = \"far\"\ninto = [\n\
+         {{ service = \"people\", reached_by = [\"public.person.spot_id\", \"spot_id\"] }},\n\
+         {{ service = \"people\", reached_by = [\"public.person.spot_id\"], by = 1 }},\n\
+         {{ service = \"far\", reached_by = [\"public.far.spot_id\"] }},\n\
+         {{ service = \"shop\", reached_by = [] }},\n\
+         {{ reached_by = [\"public.shop.spot_id\"] }},\n]\n\
+         [splits.other]\ntable = \"public.spot\"\ninto = [\n\
+         {{ service = \"people\", reached_by = [\"public.person.spot_id\"] }},\n\
+         {{ service = \"shops\", reached_by = [\"public.shop.spot_id\"] }},\n]\n"
+    )));
 }
 
 #[test]
