@@ -116,6 +116,7 @@ pub fn carry<'a>(catalog: &'a Catalog, roots: &[QualifiedName]) -> Carried<'a> {
 pub(crate) fn text_is_ours(trigger: &Ident) -> bool {
     trigger.as_str() == cleave_model::labels::FENCE_TRIGGER
         || trigger.as_str().starts_with(cleave_model::labels::TRIGGER_PREFIX)
+        || trigger.as_str().starts_with(cleave_model::labels::SPLIT_REFERENCE_PREFIX)
 }
 
 fn add_table<'a>(catalog: &'a Catalog, table: &'a Table, tables: &mut Vec<&'a Table>) {

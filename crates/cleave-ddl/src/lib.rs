@@ -7,6 +7,7 @@
 //! - [`publication`], [`fence`], [`fill`]: what follow and cutover stand on.
 //! - [`service_schema`], [`schema_move`]: a service's schema and roles, and the move of its tables into it.
 //! - [`bridge`], [`references`], [`switch`]: what old names and old keys lead to after the switch, and the switch.
+//! - [`split`]: one table as several, kept in step by triggers.
 //!
 //! Every identifier is quoted. Names that Cleave itself gives come from [`cleave_model::labels`].
 
@@ -21,6 +22,7 @@ pub mod publication;
 pub mod references;
 pub mod schema_move;
 pub mod service_schema;
+pub mod split;
 pub mod switch;
 
 pub use carry::{Carried, Unsupported, carry};

@@ -117,6 +117,45 @@ pub fn guard(service: &ServiceName) -> Ident {
     Ident::new(format!("cleave_guard_{service}"))
 }
 
+/// Where a split keeps what only it needs: the part of rows that wait for an owner, the place of each key, functions.
+pub fn split_schema(split: &ServiceName) -> Ident {
+    Ident::new(format!("cleave_split_{split}"))
+}
+
+/// Trigger of a split on the table that is split and on its parts.
+pub fn split_trigger(split: &ServiceName) -> Ident {
+    Ident::new(format!("{TRIGGER_PREFIX}_split_{split}"))
+}
+
+/// Its trigger for `TRUNCATE`, on all tables.
+pub fn split_truncate_trigger(split: &ServiceName) -> Ident {
+    Ident::new(format!("{TRIGGER_PREFIX}_split_{split}_truncate"))
+}
+
+/// Triggers of a split on the tables that reach its rows begin like this. They are to fire before the server checks
+/// the foreign key that they make true: triggers fire in the order of their names, and the server's own begin with `RI_`.
+pub const SPLIT_REFERENCE_PREFIX: &str = "0_cleave_split";
+
+/// Trigger of a split on a table that reaches its rows; `event` is one of `insert`, `update` and `delete`.
+pub fn split_reference_trigger(split: &ServiceName, number: usize, event: &str) -> Ident {
+    Ident::new(format!("{SPLIT_REFERENCE_PREFIX}_{split}_{number}_{event}"))
+}
+
+/// A reference's key to a part, or back to the table, as long as the old one is in force.
+pub fn split_key(split: &ServiceName, number: usize, end: &str) -> Ident {
+    Ident::new(format!("{TRIGGER_PREFIX}_split_{split}_{number}_{end}"))
+}
+
+/// A setting by which a split's triggers know their own writes: from the table to its parts.
+pub fn split_down(split: &ServiceName) -> String {
+    format!("cleave.split_{split}_down")
+}
+
+/// The same for writes from a part to the table.
+pub fn split_up(split: &ServiceName) -> String {
+    format!("cleave.split_{split}_up")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,6 +47,7 @@ const FINGERPRINT: &str = r#"
         from pg_trigger t
         join relation c on c.oid = t.tgrelid
         where t.tgname <> 'cleave_fence' and not starts_with(t.tgname::text, '_cleave')
+          and not starts_with(t.tgname::text, '0_cleave')
           and not exists (select from pg_constraint k where k.oid = t.tgconstraint and k.contype <> 't')
         union all
         select concat_ws('|', 'policy', p.polrelid, p.polname, p.polcmd, p.polpermissive, p.polroles::text,
