@@ -18,6 +18,7 @@ mod readiness;
 mod room;
 mod schema_move;
 mod scope;
+pub mod split;
 mod switch;
 mod switch_script;
 mod upgrade;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const PLAN_VERSION: u32 = 1;
 
 /// `schema` and `name`, as stored.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Name {
     /// Schema.
     pub schema: String,
