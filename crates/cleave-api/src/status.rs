@@ -51,6 +51,8 @@ pub enum MoveKind {
     Live,
     /// Into another schema of the same database: names change, rows stay.
     Schema,
+    /// One table becomes several inside its database, kept equal by triggers.
+    Split,
 }
 
 /// The life of a move.

@@ -150,9 +150,9 @@ async fn members(
 ) -> Result<Vec<Member>, EngineError> {
     let mut names: Vec<_> = catalog.tables.iter().map(|table| table.name.clone()).collect();
     if cleave_journal::installed_version(&**session).await?.is_some() {
-        for row in MoveRow::read_all(&**session).await? {
-            let plan = crate::context::stored_plan(&row)?;
-            names.extend(plan.tables.iter().map(|table| table.source.qualified()));
+        let rows = MoveRow::read_all(&**session).await?;
+        for row in rows.into_iter().filter(|row| !row.is_split()) {
+            names.extend(crate::context::stored(&row)?.sources());
         }
     }
     names.sort();

@@ -76,6 +76,16 @@ pub enum Answer {
     Elsewhere(ExitCode, serde_json::Value),
 }
 
+/// No lease yet, under a name that no other process has.
+pub(crate) fn leases() -> Leases {
+    let pid = std::process::id();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let label = format!("cleave on {}, pid {pid}", host.trim());
+    let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let holder = format!("{}/{pid}/{}", host.trim(), started.as_nanos());
+    Leases::new(holder, label)
+}
+
 /// A running engine. Give it back with [`Engine::close`].
 pub struct Engine {
     topology: Topology,
@@ -89,12 +99,7 @@ pub struct Engine {
 impl Engine {
     /// An engine without services.
     pub fn new(topology: Topology, events: Events, cancelled: Cancelled) -> Self {
-        let pid = std::process::id();
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let label = format!("cleave on {}, pid {pid}", host.trim());
-        let started = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let holder = format!("{}/{pid}/{}", host.trim(), started.as_nanos());
-        let leases = Leases::new(holder, label);
+        let leases = leases();
         Self { topology, events, cancelled, leases, runners: BTreeMap::new(), pulse: Pulse::default() }
     }
 
@@ -170,6 +175,7 @@ impl Engine {
             self.tick(&mut working).await;
             if looked.elapsed() >= ADOPTION {
                 self.adopt().await;
+                self.serve_splits(&mut working);
                 looked = Instant::now();
             }
             if revived.elapsed() >= pause {
@@ -249,6 +255,23 @@ impl Engine {
             if let Ok(runner) = runner.try_lock() {
                 beat.streams.insert(service.clone(), runner.streams.beats());
             }
+        }
+    }
+
+    /// Executes what other processes ask of splits whose database this engine holds.
+    fn serve_splits(&self, working: &mut BTreeMap<ServiceName, tokio::task::JoinHandle<()>>) {
+        for split in &self.topology.config().splits {
+            let Some(lease) = self.leases.lease(&split.from).filter(|_| !working.contains_key(&split.name))
+            else {
+                continue;
+            };
+            let (topology, name) = (self.topology.clone(), split.name.clone());
+            let (events, cancelled) = (self.events.clone(), self.cancelled.clone());
+            let task = tokio::spawn(async move {
+                // Who asks is told; a server that cannot be reached is asked again at the next look.
+                let _ = Box::pin(crate::split::serve(&topology, &name, lease, (&events, &cancelled))).await;
+            });
+            working.insert(split.name.clone(), task);
         }
     }
 
@@ -383,6 +406,9 @@ pub async fn execute(
     events: &Events,
     cancelled: &Cancelled,
 ) -> Result<Answer, EngineError> {
+    if crate::split::configured(topology, service).is_some() {
+        return Box::pin(crate::split::execute(topology, service, verb, (events, cancelled))).await;
+    }
     let mut engine = match Box::pin(hold(topology, service, &verb, events, cancelled)).await? {
         Held::Here(engine) => engine,
         Held::Elsewhere(answer) => return Ok(answer),
@@ -404,6 +430,9 @@ pub async fn apply(
     (events, cancelled): (&Events, &Cancelled),
 ) -> Result<Answer, EngineError> {
     let verb = Verb::Apply(plan);
+    if crate::split::configured(topology, service).is_some() {
+        return Box::pin(crate::split::execute(topology, service, verb, (events, cancelled))).await;
+    }
     let mut engine = match Box::pin(hold(topology, service, &verb, events, cancelled)).await? {
         Held::Here(engine) => engine,
         Held::Elsewhere(answer) => return Ok(answer),

@@ -61,6 +61,11 @@ impl Leases {
         self.held.keys().cloned().collect()
     }
 
+    /// The lease of a database, if this engine holds it.
+    pub(crate) fn lease(&self, database: &DatabaseName) -> Option<Lease> {
+        self.held.get(database).map(|held| held.lease.clone())
+    }
+
     /// Names the database whose lease was taken over, once that happens. Everything must stop then.
     pub(crate) fn lost(&self) -> watch::Receiver<Option<String>> {
         self.lost.subscribe()

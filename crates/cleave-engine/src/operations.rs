@@ -1,7 +1,7 @@
 //! Verbs that cross processes: through `cleave.operation` on the source of the move.
 
 use crate::{
-    EngineError, Events, Topology, VerifyOptions, Wishes,
+    EngineError, Events, Site, Topology, VerifyOptions, Wishes,
     engine::{Answer, Verb, run_verb_wishing},
     planning,
     runner::Runner,
@@ -71,12 +71,12 @@ pub(crate) async fn refuse(
     Ok(finish_operation(&*session, id, &failed(error)).await?)
 }
 
-fn failed(error: &EngineError) -> Value {
+pub(crate) fn failed(error: &EngineError) -> Value {
     let problem = error.problem();
     json!({ "exit": problem.exit.code(), "problem": problem })
 }
 
-fn answered(answer: &Answer) -> Value {
+pub(crate) fn answered(answer: &Answer) -> Value {
     match answer {
         Answer::State(state) => json!({ "exit": 0, "state": state }),
         Answer::Switch(report) => {
@@ -90,7 +90,7 @@ fn answered(answer: &Answer) -> Value {
     }
 }
 
-fn parse(asked: &Operation) -> Result<Verb, EngineError> {
+pub(crate) fn parse(asked: &Operation) -> Result<Verb, EngineError> {
     let dry_run = asked.arguments.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
     Ok(match asked.verb.as_str() {
         "apply" => {
@@ -176,7 +176,19 @@ pub(crate) async fn delegate(
     cancelled: &Cancelled,
 ) -> Result<Option<Answer>, EngineError> {
     let configured = planning::service(topology, service.as_str())?;
-    let session = topology.site(&configured.from)?.connect("operation").await?;
+    let site = topology.site(&configured.from)?;
+    delegate_at(topology, service, &site, verb, (events, cancelled)).await
+}
+
+/// [`delegate`], for what lives in the database of `site`.
+pub(crate) async fn delegate_at(
+    topology: &Topology,
+    service: &ServiceName,
+    site: &Site,
+    verb: &Verb,
+    (events, cancelled): (&Events, &Cancelled),
+) -> Result<Option<Answer>, EngineError> {
+    let session = site.connect("operation").await?;
     let Some(label) = holder(&session).await? else { return Ok(None) };
     events.note(Some(service), format!("{label} runs the service and executes the command"));
     let (name, mut arguments) = described(verb);

@@ -85,6 +85,8 @@ pub(crate) async fn plan_observed(
         }
     };
     plan.findings.extend(room(observed).await?);
+    let tables: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
+    plan.findings.extend(crate::split::in_open_split(&observed.m_session, &tables).await?);
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     plan.fingerprint = cleave_pg::fingerprint(&observed.m_session, &plan.source_oids()).await?;
     Ok(plan)
@@ -109,7 +111,8 @@ pub(crate) async fn claims(
     mut names: Vec<QualifiedName>,
 ) -> Result<Assignments, EngineError> {
     if cleave_journal::installed_version(&**session).await?.is_some() {
-        for row in MoveRow::read_all(&**session).await? {
+        let rows = MoveRow::read_all(&**session).await?;
+        for row in rows.into_iter().filter(|row| !row.is_split()) {
             names.extend(crate::context::stored(&row)?.sources());
         }
     }

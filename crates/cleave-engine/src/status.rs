@@ -22,7 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A source database that cannot be reached; a target that cannot is a problem in the report.
 pub async fn status(topology: &Topology, only: Option<&ServiceName>) -> Result<StatusReport, EngineError> {
     let mut report = StatusReport::default();
-    if let Some(name) = only {
+    if let Some(name) = only.filter(|name| crate::split::configured(topology, name).is_none()) {
         planning::service(topology, name.as_str())?;
     }
     for service in
@@ -41,6 +41,11 @@ pub async fn status(topology: &Topology, only: Option<&ServiceName>) -> Result<S
             Some(row) => moved(topology, service, &m, &row, running).await?,
             None => untouched(service),
         });
+    }
+    for split in topology.config().splits.iter().filter(|split| only.is_none_or(|name| split.name == *name)) {
+        let (status, engine) = crate::split::status_of(topology, split).await?;
+        report.engine = report.engine.or(engine);
+        report.services.push(status);
     }
     Ok(report)
 }
@@ -142,7 +147,7 @@ async fn relocated(
     })
 }
 
-fn state(row: &MoveRow) -> ServiceState {
+pub(crate) fn state(row: &MoveRow) -> ServiceState {
     match row.state {
         _ if row.problem.is_some() => ServiceState::Stopped,
         MoveState::Planned | MoveState::Cancelled => ServiceState::Planned,
@@ -249,7 +254,7 @@ async fn copy(row: &MoveRow, n: &Session) -> Result<Option<cleave_api::CopyProgr
 }
 
 /// A verification of another epoch had another home: it says nothing about where rows go now.
-fn verification(
+pub(crate) fn verification(
     stored: Option<&cleave_journal::Verification>,
     epoch: i64,
     max_age_s: u64,
@@ -306,14 +311,16 @@ pub fn timestamp(at: SystemTime) -> String {
 /// A source database that cannot be reached.
 pub async fn history(topology: &Topology, only: Option<&ServiceName>) -> Result<History, EngineError> {
     let mut history = History::default();
-    for service in
-        topology.config().services.iter().filter(|service| only.is_none_or(|name| service.name == *name))
-    {
-        let m = topology.site(&service.from)?.connect("history").await?;
+    let services = topology.config().services.iter();
+    let services = services
+        .filter(|service| only.is_none_or(|name| service.name == *name))
+        .map(|service| (&service.name, &service.from));
+    for (name, from) in services.chain(crate::split::history_of(topology, only)) {
+        let m = topology.site(from)?.connect("history").await?;
         if cleave_journal::installed_version(&*m).await?.is_none() {
             continue;
         }
-        for entry in cleave_journal::entries(&*m, &service.name).await? {
+        for entry in cleave_journal::entries(&*m, name).await? {
             let mut detail = entry.detail;
             if let Some(object) = detail.as_object_mut() {
                 object.remove("script");
@@ -321,8 +328,8 @@ pub async fn history(topology: &Topology, only: Option<&ServiceName>) -> Result<
             history.entries.push(HistoryEntry {
                 id: entry.id,
                 at: timestamp(entry.at),
-                database: service.from.to_string(),
-                service: service.name.to_string(),
+                database: from.to_string(),
+                service: name.to_string(),
                 move_id: entry.incarnation,
                 step: entry.step,
                 event: match entry.event {

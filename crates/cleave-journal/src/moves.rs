@@ -156,6 +156,11 @@ fn parse(row: &Row) -> Result<MoveRow, JournalError> {
 }
 
 impl MoveRow {
+    /// True for a split of a table: its plan is of another kind than that of a move, and says so.
+    pub fn is_split(&self) -> bool {
+        self.plan.get("split").is_some()
+    }
+
     /// The move of a service, open or not.
     pub async fn read(
         client: &impl GenericClient,

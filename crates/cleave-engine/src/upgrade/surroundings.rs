@@ -148,7 +148,9 @@ async fn open_moves(service: &Service, observed: &Observed) -> Result<Vec<String
         let rows = MoveRow::read_all(&**session).await?;
         for row in rows.iter().filter(|row| row.service != service.name) {
             // A copy that is kept current is a stream into this database, or out of it.
-            let streams = row.state == MoveState::Done && crate::context::stored_plan(row)?.copy_kept;
+            let streams = row.state == MoveState::Done
+                && !row.is_split()
+                && matches!(crate::context::stored(row)?, cleave_plan::Plan::Live(plan) if plan.copy_kept);
             if row.state.is_open() || streams {
                 open.push(format!("{} in {}", row.service, site.name));
             }

@@ -22,6 +22,7 @@ mod repair;
 mod review_wedges;
 mod rounds;
 mod schema_move;
+mod split;
 mod statements;
 mod trouble;
 mod upgrade;
