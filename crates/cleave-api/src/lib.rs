@@ -27,6 +27,7 @@ mod plan;
 mod problem;
 mod proof;
 mod readiness;
+mod split;
 mod status;
 mod verify;
 
@@ -57,6 +58,7 @@ pub use proof::{
     Proof, ProofCheck, ProofCopy, ProofDatabase, ProofHome, ProofJournal, ProofSwitch, ProofVerification,
 };
 pub use readiness::{ReadinessReport, SizeFacts};
+pub use split::{SplitPartReport, SplitReport, SplitRows};
 pub use status::{
     CopyProgress, MoveKind, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
     VerificationState, VerificationStatus, WalStatus,

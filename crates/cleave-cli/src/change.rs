@@ -53,8 +53,13 @@ impl Change {
 
     async fn rehearse(self, work: &Work, context: &Context) -> Result<ExitCode, Failure> {
         let status = work.status(&self.service).await?;
-        let plan = cleave_engine::plan(&work.topology, &self.service).await?;
-        let lines = (self.rehearsal)(&status, &plan)?;
+        let lines = if work.is_split(&self.service) {
+            let plan = cleave_engine::plan_split(&work.topology, &self.service).await?;
+            crate::split_plan::rehearse(self.verb, &status, &plan)?
+        } else {
+            let plan = cleave_engine::plan(&work.topology, &self.service).await?;
+            (self.rehearsal)(&status, &plan)?
+        };
         let report = ChangeReport { dry_run: true, ..report(work, &self.service, self.verb, lines).await? };
         let risk = if self.undo.is_some() { Risk::Reversible } else { Risk::Permanent };
         let next = NextStep::cleave([self.verb, self.service.as_str()], "does it", risk);

@@ -24,6 +24,7 @@ pub mod plan_report;
 pub mod reference;
 pub mod rehearsal;
 pub mod render;
+pub mod split_plan;
 pub mod switching;
 pub mod work;
 

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use crate::next;
 use crate::work::{Work, unknown_answer};
 use cleave_api::{CutoverOutcome, CutoverReport, ExitCode, NextStep, Output, Risk, SwitchDirection};
-use cleave_config::Service;
 use cleave_engine::{Answer, Verb};
 use cleave_model::{ServiceName, format_duration_ms};
 
@@ -23,12 +22,11 @@ pub async fn run(
     let dry_run = manner.rehearsal.dry_run;
     let mut work = Work::begin(context)?;
     work.wish(|wishes| wishes.terminate_blockers_after = manner.terminate_blockers_after);
-    let service = work.service(service)?;
-    let name = &service.name;
+    let name = &work.named(service)?;
     // Nobody is asked for a yes to what a gate refuses.
     if !dry_run && context.asks()? {
         switch(&work, name, direction, true).await?;
-        context.confirm(&about(&work, service, direction), name.as_str())?;
+        context.confirm(&about(&work, name, direction)?, name.as_str())?;
     }
     let report = switch(&work, name, direction, dry_run).await?;
     let exit = cleave_engine::exit_of_switch(report.outcome);
@@ -77,28 +75,40 @@ fn again(service: &ServiceName, direction: SwitchDirection, why: &str) -> NextSt
     NextStep::cleave([verb, service.as_str()], why, Risk::Reversible)
 }
 
-fn about(work: &Work, service: &Service, direction: SwitchDirection) -> String {
+fn about(work: &Work, name: &ServiceName, direction: SwitchDirection) -> Result<String, Failure> {
     let pause = work.loaded.config.limits.write_pause.as_millis();
     let pause = format_duration_ms(u64::try_from(pause).unwrap_or(u64::MAX));
+    if let Some(split) = work.loaded.config.split(name.as_str()) {
+        let from_then_on = match direction {
+            SwitchDirection::Cutover => "services read and write their parts",
+            SwitchDirection::Rollback => "everything reads and writes the table alone",
+        };
+        return Ok(format!(
+            "Every gate holds. Writes to {} and what refers to it pause for at most {pause}; from then on {from_then_on}. \
+             The old name goes on as it is.",
+            split.table.value
+        ));
+    }
+    let service = work.service(Some(name.as_str()))?;
     if service.schema_move.is_some() {
         let (now, then) = match direction {
             SwitchDirection::Cutover => (service.from.to_string(), service.home.value.to_string()),
             SwitchDirection::Rollback => (service.home.value.to_string(), service.from.to_string()),
         };
-        return format!(
+        return Ok(format!(
             "Every gate holds. The tables of {} go from {now} to {then} in one transaction; statements on them wait for at \
              most {pause}. If that is not enough, nothing has moved.",
             service.name
-        );
+        ));
     }
     let (old, new) = (service.from.as_str(), service.home.value.database.as_str());
     let (now, then) = match direction {
         SwitchDirection::Cutover => (old, new),
         SwitchDirection::Rollback => (new, old),
     };
-    format!(
+    Ok(format!(
         "Every gate holds. Writes to {} pause for at most {pause} and then go to {then}. If that is not enough, they go \
          on at {now} and nothing has moved.",
         service.name
-    )
+    ))
 }

@@ -75,6 +75,40 @@ impl Work {
         }
     }
 
+    /// The service or split of that name, or the only one of the file.
+    ///
+    /// # Errors
+    /// C0420 for a name that is not in the file, C0908 if none is given and the file has several.
+    pub fn named(&self, name: Option<&str>) -> Result<ServiceName, Failure> {
+        let config = &self.loaded.config;
+        match (name, config.splits.as_slice()) {
+            (Some(name), _) if config.split(name).is_some() => {
+                Ok(ServiceName::parse(name).map_err(|error| {
+                    Problem::error("C0420", format!("`{name}` is no name of a split: {error}"))
+                        .exit(ExitCode::Usage)
+                })?)
+            }
+            (None, [only]) if config.services.is_empty() => Ok(only.name.clone()),
+            (None, [_, ..]) => Err(self.several().into()),
+            _ => Ok(self.service(name)?.name.clone()),
+        }
+    }
+
+    /// True if the name is a split's.
+    pub fn is_split(&self, name: &ServiceName) -> bool {
+        self.loaded.config.split(name.as_str()).is_some()
+    }
+
+    fn several(&self) -> Problem {
+        let config = &self.loaded.config;
+        let services = config.services.iter().map(|service| service.name.to_string());
+        let names: Vec<String> =
+            services.chain(config.splits.iter().map(|split| split.name.to_string())).collect();
+        Problem::error("C0908", "the command is for one service or split, and none is named")
+            .hint(format!("{} has {}", config.file, names.join(", ")))
+            .exit(ExitCode::Usage)
+    }
+
     /// The services of these names, or all of the file.
     ///
     /// # Errors

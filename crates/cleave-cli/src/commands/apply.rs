@@ -6,7 +6,7 @@ use crate::commands::plan;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::work::{Work, settled};
-use crate::{next, plan_report};
+use crate::{next, plan_report, split_plan};
 use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, ServiceState};
 use cleave_model::ServiceName;
 use cleave_plan::Plan;
@@ -76,11 +76,13 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// A service by its name, or the plan in a file.
 fn chosen(work: &Work, target: Option<&str>) -> Result<(ServiceName, Option<Plan>), Failure> {
-    let Some(path) = target.filter(|name| work.loaded.config.service(name).is_none()) else {
-        return Ok((work.service(target)?.name.clone(), None));
+    let config = &work.loaded.config;
+    let known = |name: &&str| config.service(name).is_some() || config.split(name).is_some();
+    let Some(path) = target.filter(|name| !known(name)) else {
+        return Ok((work.named(target)?, None));
     };
     if !Path::new(path).exists() && !path.contains(['/', '.']) {
-        return Ok((work.service(target)?.name.clone(), None));
+        return Ok((work.named(target)?, None));
     }
     let plan = plan::saved(Path::new(path))?;
     Ok((work.service(Some(plan.service()))?.name.clone(), Some(plan)))
@@ -93,6 +95,9 @@ async fn rehearse(
     saved: Option<Plan>,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    if work.is_split(service) {
+        return split_plan::show(work, service, &context.output).await;
+    }
     let fresh = cleave_engine::plan(&work.topology, service).await?;
     if saved.is_some_and(|saved| !saved.does_the_same_as(&fresh)) {
         let again = NextStep::cleave(["plan", service.as_str()], "shows what it would be now", Risk::Read);

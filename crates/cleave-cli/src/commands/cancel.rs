@@ -26,11 +26,14 @@ pub struct CancelArgs {
 /// Runs the verb.
 pub async fn run(arguments: CancelArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
-    let about = format!(
-        "All that apply made for {service} is removed: the tables at the new home with their rows, slots, publications."
-    );
+    let made = if work.is_split(&service) {
+        "the parts with their rows, triggers, keys"
+    } else {
+        "the tables at the new home with their rows, slots, publications"
+    };
+    let about = format!("All that apply made for {service} is removed: {made}.");
     let undo = NextStep::cleave(["apply", service.as_str()], "begins anew", Risk::Reversible);
     let change =
         Change { verb: "cancel", service, rehearsal: rehearsal::cancel, ask: Some(about), undo: Some(undo) };

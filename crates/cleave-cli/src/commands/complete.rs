@@ -27,11 +27,11 @@ pub struct CompleteArgs {
 /// Runs the verb.
 pub async fn run(arguments: CompleteArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
-    let about = format!(
-        "The way back of {service} is removed: slots, publications, what leads back. This cannot be undone."
-    );
+    let removed = if work.is_split(&service) { "triggers, the table itself" } else { "slots, publications" };
+    let about =
+        format!("The way back of {service} is removed: {removed}, what leads back. This cannot be undone.");
     let change =
         Change { verb: "complete", service, rehearsal: rehearsal::complete, ask: Some(about), undo: None };
     change.run(Verb::Complete, dry_run, &work, context).await

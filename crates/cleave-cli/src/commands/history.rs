@@ -42,7 +42,7 @@ pub async fn run(arguments: HistoryArgs, context: &Context) -> Result<ExitCode, 
         return Ok(ExitCode::Done);
     }
     let service = match &arguments.service {
-        Some(name) => Some(work.service(Some(name))?.name.clone()),
+        Some(name) => Some(work.named(Some(name))?),
         None => None,
     };
     let history = cleave_engine::history(&work.topology, service.as_ref()).await?;

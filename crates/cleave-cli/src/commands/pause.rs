@@ -26,7 +26,7 @@ pub struct PauseArgs {
 /// Runs the verb.
 pub async fn run(arguments: PauseArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
     let undo = NextStep::cleave(["resume", service.as_str()], "the streams go on", Risk::Reversible);
     let change = Change { verb: "pause", service, rehearsal: rehearsal::pause, ask: None, undo: Some(undo) };

@@ -52,6 +52,11 @@ struct Planned {
 /// Runs the verb.
 pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
+    if let [name] = arguments.services.as_slice()
+        && work.loaded.config.split(name).is_some()
+    {
+        return split_plan(&work, &arguments, name, context).await;
+    }
     let services = work.services(&arguments.services)?;
     if arguments.output.is_some() && services.len() > 1 {
         let problem = Problem::error("C0908", "a plan file holds the plan of one service, and none is named");
@@ -62,6 +67,12 @@ pub async fn run(arguments: PlanArgs, context: &Context) -> Result<ExitCode, Fai
         let Planned { plan: planned, next } = plan(&work, service, context).await?;
         plans.extend(planned);
         steps.extend(next);
+    }
+    if arguments.services.is_empty() {
+        let splits = work.loaded.config.splits.iter().map(|split| split.name.as_str());
+        steps.extend(
+            splits.map(|name| NextStep::cleave(["plan", name], "shows what the split will do", Risk::Read)),
+        );
     }
     let possible = plans.iter().all(|plan| !plan.is_refused());
     if let (Some(path), [plan], true) = (&arguments.output, plans.as_slice(), possible) {
@@ -111,6 +122,28 @@ async fn add_workload(
     report.findings.extend(problems);
     report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(())
+}
+
+/// A split is planned by itself: it has no other side.
+async fn split_plan(
+    work: &Work,
+    arguments: &PlanArgs,
+    name: &str,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    if arguments.output.is_some() {
+        let problem = Problem::error("C0908", "a plan file holds the plan of a service, and this is a split");
+        return Err(problem.exit(ExitCode::Usage).into());
+    }
+    let name = work.named(Some(name))?;
+    if arguments.sql {
+        let plan = cleave_engine::plan_split(&work.topology, &name).await?;
+        context.output.data(&crate::split_plan::sql(&plan))?;
+        return Ok(if plan.is_refused() { ExitCode::Refused } else { ExitCode::Done });
+    }
+    let output = if arguments.full { context.output.with_verbose(1) } else { context.output.clone() };
+    let exit = crate::split_plan::show(work, &name, &output).await?;
+    Ok(if exit == ExitCode::Done && arguments.detailed_exit_code { ExitCode::Changes } else { exit })
 }
 
 /// The plan of a service; what to do next instead once its move is complete.

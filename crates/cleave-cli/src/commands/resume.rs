@@ -24,7 +24,7 @@ pub struct ResumeArgs {
 /// Runs the verb.
 pub async fn run(arguments: ResumeArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
     let undo = NextStep::cleave(["pause", service.as_str()], "the streams stand still", Risk::Reversible);
     let change =

@@ -33,7 +33,7 @@ pub struct StatusArgs {
 pub async fn run(arguments: StatusArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
     let service = match &arguments.service {
-        Some(name) => Some(work.service(Some(name))?.name.clone()),
+        Some(name) => Some(work.named(Some(name))?),
         None => None,
     };
     let redrawn = arguments.watch && !context.output.is_json() && std::io::stdout().is_terminal();

@@ -147,7 +147,7 @@ async fn service(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
-    let service = work.service(arguments.service.as_deref())?.name.clone();
+    let service = work.named(arguments.service.as_deref())?;
     let verb = if arguments.repair {
         let dry_run = arguments.dry_run;
         if !dry_run {

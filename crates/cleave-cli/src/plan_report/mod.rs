@@ -67,7 +67,7 @@ fn bridge(kind: BridgeKind) -> &'static str {
 }
 
 /// `schema.name`, quoted where SQL would need it.
-fn dotted(name: &Name) -> String {
+pub(crate) fn dotted(name: &Name) -> String {
     name.qualified().to_string()
 }
 
@@ -86,7 +86,7 @@ fn table(table: &cleave_plan::PlannedTable) -> PlannedTable {
     }
 }
 
-fn crossing(crossing: &cleave_plan::Crossing) -> Crossing {
+pub(crate) fn crossing(crossing: &cleave_plan::Crossing) -> Crossing {
     let kind = match crossing.kind.as_str() {
         kind if kind.starts_with("foreign key") => CrossingKind::ForeignKey,
         "view" => CrossingKind::View,
@@ -113,7 +113,7 @@ fn missing_role(plan: &MovePlan, finding: &Finding) -> Option<MissingRole> {
 }
 
 /// A finding as a problem; its fix is the hint.
-fn problem(finding: &Finding) -> Problem {
+pub(crate) fn problem(finding: &Finding) -> Problem {
     let message = format!("{}: {}", finding.object, finding.message);
     let problem = Problem {
         severity: match finding.weight {

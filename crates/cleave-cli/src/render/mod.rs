@@ -19,6 +19,7 @@ mod plan;
 mod proof;
 mod readiness;
 mod services;
+mod split;
 mod status;
 mod style;
 mod table;

@@ -42,7 +42,7 @@ impl Human for Vec<PlanReport> {
     }
 }
 
-fn section(title: &str, lines: &str, text: &mut String) {
+pub(super) fn section(title: &str, lines: &str, text: &mut String) {
     if !lines.is_empty() {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n{}\n{lines}", paint(BOLD, title));

@@ -16,6 +16,9 @@ impl Human for StatusReport {
         }
         match &self.engine {
             Some(holder) => text.push_str(&format!("engine  {holder}\n")),
+            // A split has no streams.
+            None if !self.services.is_empty()
+                && self.services.iter().all(|service| service.kind == MoveKind::Split) => {}
             None => text.push_str(&format!("engine  {}\n", paint(WARN, "nobody runs the streams"))),
         }
         text
@@ -45,7 +48,7 @@ fn write_service(service: &ServiceStatus, verbose: u8, text: &mut String) {
             rows.push(slot_row(stream));
         }
     }
-    if service.state != ServiceState::Planned && service.kind == MoveKind::Live {
+    if service.state != ServiceState::Planned && service.kind != MoveKind::Schema {
         rows.push(verification_row(&service.verification));
     }
     text.push_str(&table::indented(&rows));
