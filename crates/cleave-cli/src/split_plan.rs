@@ -5,11 +5,11 @@ use crate::output;
 use crate::plan_report::{crossing, dotted, problem};
 use crate::work::Work;
 use cleave_api::{
-    ChangeSide, ExitCode, LockUse, NextStep, Output, PlanStep, Risk, ServiceState, ServiceStatus,
+    ChangeSide, ExitCode, LockUse, NextStep, Output, PlanStep, Risk, ServiceState, ServiceStatus, Severity,
     SplitPartReport, SplitReport, SplitRows,
 };
 use cleave_config::Limits;
-use cleave_engine::EngineError;
+use cleave_engine::{EngineError, WorkloadOptions};
 use cleave_model::ServiceName;
 use cleave_plan::Weight;
 use cleave_plan::split::{OldName, OrphanRows, SplitPlan};
@@ -19,8 +19,16 @@ use std::fmt::Write as _;
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn show(work: &Work, name: &ServiceName, output: &output::Output) -> Result<ExitCode, Failure> {
-    let plan = cleave_engine::plan_split(&work.topology, name).await?;
+pub async fn show(
+    work: &Work,
+    name: &ServiceName,
+    output: &output::Output,
+    (options, asked): (&WorkloadOptions, bool),
+) -> Result<ExitCode, Failure> {
+    let (plan, mut problems) = cleave_engine::plan_split_for(&work.topology, name, options).await?;
+    if !asked {
+        problems.retain(|problem| problem.severity != Severity::Note);
+    }
     let status = work.status(name).await?;
     let refusal = plan.findings.iter().find(|finding| finding.weight == Weight::Refusal);
     let next = match (refusal, status.state) {
@@ -34,7 +42,9 @@ pub async fn show(work: &Work, name: &ServiceName, output: &output::Output) -> R
         }
         (None, _) => work.next(name).await?,
     };
-    let report = report(&plan, &work.loaded.config.limits);
+    let mut report = report(&plan, &work.loaded.config.limits);
+    report.findings.extend(problems);
+    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     output.report(Output::new(vec![report]).with_next(next), None)?;
     Ok(if plan.is_refused() { ExitCode::Refused } else { ExitCode::Done })
 }

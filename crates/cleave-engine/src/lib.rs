@@ -56,7 +56,7 @@ pub use proof::{check_proof, proof};
 pub use pulse::{Beat, Phase, Pulse, StreamBeat};
 pub use recommendation::{Look, Looked, look, services_report, services_toml, table_report};
 pub use service::serve;
-pub use split::plan_split;
+pub use split::{plan_split, plan_split_for};
 pub use status::{history, status, timestamp};
 pub use survey::{survey, survey_without_services};
 pub use topology::{Site, Topology};

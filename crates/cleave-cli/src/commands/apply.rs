@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::work::{Work, settled};
 use crate::{next, plan_report, split_plan};
 use cleave_api::{ExitCode, NextStep, Output, Problem, Risk, ServiceState};
+use cleave_engine::WorkloadOptions;
 use cleave_model::ServiceName;
 use cleave_plan::Plan;
 use std::path::Path;
@@ -96,7 +97,7 @@ async fn rehearse(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     if work.is_split(service) {
-        return split_plan::show(work, service, &context.output).await;
+        return split_plan::show(work, service, &context.output, (&WorkloadOptions::default(), false)).await;
     }
     let fresh = cleave_engine::plan(&work.topology, service).await?;
     if saved.is_some_and(|saved| !saved.does_the_same_as(&fresh)) {

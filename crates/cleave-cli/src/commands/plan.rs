@@ -142,7 +142,9 @@ async fn split_plan(
         return Ok(if plan.is_refused() { ExitCode::Refused } else { ExitCode::Done });
     }
     let output = if arguments.full { context.output.with_verbose(1) } else { context.output.clone() };
-    let exit = crate::split_plan::show(work, &name, &output).await?;
+    let options = arguments.workload.options();
+    let asked = arguments.full || arguments.workload.is_asked_for();
+    let exit = crate::split_plan::show(work, &name, &output, (&options, asked)).await?;
     Ok(if exit == ExitCode::Done && arguments.detailed_exit_code { ExitCode::Changes } else { exit })
 }
 

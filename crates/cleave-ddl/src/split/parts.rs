@@ -31,13 +31,19 @@ pub fn create_parts(
         statements.push(format!("create schema if not exists {}", part.schema.quoted()));
         statements.extend(one(&guarded_table, part.schema, roles));
         let (owner, place) = (part.owner.quoted(), split.part(part).quoted());
+        let mut old_owner_grants = Vec::new();
         if *part.owner != split.table.owner {
             statements.push(format!("grant usage, create on schema {} to {owner}", part.schema.quoted()));
+            // Views and functions of the table's owner read the part from the switch on.
+            let old_owner = split.table.owner.quoted();
+            statements.push(format!("grant usage on schema {} to {old_owner}", part.schema.quoted()));
+            old_owner_grants.push(format!("grant all on table {place} to {old_owner}"));
             for sequence in sequences(&guarded_table) {
                 statements.push(format!("grant usage, select on sequence {sequence} to {owner}"));
             }
         }
         statements.push(format!("alter table {place} owner to {owner}"));
+        statements.extend(old_owner_grants);
     }
     statements.push("set search_path = ''".to_owned());
     statements

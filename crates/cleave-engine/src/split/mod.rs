@@ -12,7 +12,7 @@ mod undo;
 mod work;
 
 pub(crate) use planning::in_open_split;
-pub use planning::plan_split;
+pub use planning::{plan_split, plan_split_for};
 pub(crate) use status::{history_of, status_of};
 
 use crate::{Answer, EngineError, Events, Site, Topology, Verb, engine, operations};

@@ -1,11 +1,12 @@
 //! Reads the database and has the split planned; counts whose rows are whose.
 
-use crate::{EngineError, Topology, switch::sql};
+use crate::{EngineError, Topology, WorkloadOptions, switch::sql};
+use cleave_api::Problem;
 use cleave_config::Split;
 use cleave_journal::MoveRow;
 use cleave_model::{QualifiedName, ServiceName};
 use cleave_pg::{During, PgError, Session, catalog::read_catalog};
-use cleave_plan::split::{RowCounts, SplitDraft, SplitPlan, draft_split, judge_rows};
+use cleave_plan::split::{RowCounts, SplitDraft, SplitPlan, draft_split, judge_rows, statements};
 use cleave_plan::{Finding, Weight};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -33,12 +34,36 @@ pub(crate) fn no_such_split(topology: &Topology, name: &ServiceName) -> EngineEr
 pub async fn plan_split(topology: &Topology, name: &ServiceName) -> Result<SplitPlan, EngineError> {
     let wish = super::configured(topology, name).ok_or_else(|| no_such_split(topology, name))?;
     let session = topology.site(&wish.from)?.connect("plan").await?;
-    if cleave_journal::installed_version(&*session).await?.is_some()
-        && let Some(row) = MoveRow::read(&*session, name).await?.filter(|row| row.state.is_open())
+    planned(topology, wish, &session).await
+}
+
+/// The same with what is known of the statements on the table; problems say what is not known.
+///
+/// # Errors
+/// As [`plan_split`] and [`crate::read_workload`].
+pub async fn plan_split_for(
+    topology: &Topology,
+    name: &ServiceName,
+    options: &WorkloadOptions,
+) -> Result<(SplitPlan, Vec<Problem>), EngineError> {
+    let wish = super::configured(topology, name).ok_or_else(|| no_such_split(topology, name))?;
+    let mut session = topology.site(&wish.from)?.connect("plan").await?;
+    let mut plan = planned(topology, wish, &session).await?;
+    let catalog = read_catalog(&session).await?;
+    let reading = crate::read_workload(&mut session, &catalog, options).await?;
+    plan.findings.extend(statements(&plan.table.qualified(), &reading.workload));
+    plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+    Ok((plan, reading.problems))
+}
+
+async fn planned(topology: &Topology, wish: &Split, session: &Session) -> Result<SplitPlan, EngineError> {
+    let name = &wish.name;
+    if cleave_journal::installed_version(&**session).await?.is_some()
+        && let Some(row) = MoveRow::read(&**session, name).await?.filter(|row| row.state.is_open())
     {
         return stored(&row);
     }
-    fresh(topology, wish, &session).await
+    fresh(topology, wish, session).await
 }
 
 /// A plan against the catalog as it is.
@@ -48,7 +73,7 @@ pub(super) async fn fresh(
     session: &Session,
 ) -> Result<SplitPlan, EngineError> {
     let catalog = read_catalog(session).await?;
-    let SplitDraft { mut plan, count, count_sample } = draft_split(topology.config(), wish, &catalog, None);
+    let SplitDraft { mut plan, count, count_sample } = draft_split(topology.config(), wish, &catalog);
     open_moves(session, &mut plan).await?;
     if let (Some(count), Some(sample)) = (count, count_sample)
         && let Some(counts) = counted(session, &plan, &count, &sample).await?

@@ -7,7 +7,6 @@ use crate::{Finding, Name};
 use cleave_config::{Config, Orphans, Shared, Split as Wish, SplitBridge};
 use cleave_ddl::split::{Part, Reference, Sampled, Split};
 use cleave_model::catalog::{Catalog, ForeignKey, Table, TableKind};
-use cleave_model::workload::Workload;
 use cleave_model::{Ident, QualifiedName};
 
 /// A plan, and the question that is still to be asked about its rows.
@@ -25,12 +24,7 @@ pub struct SplitDraft {
 const SAMPLE_ROWS: f64 = 100_000.0;
 
 /// Plans a split against the catalog of its database. What stands against it is in the plan.
-pub fn draft_split(
-    config: &Config,
-    wish: &Wish,
-    catalog: &Catalog,
-    workload: Option<&Workload>,
-) -> SplitDraft {
+pub fn draft_split(config: &Config, wish: &Wish, catalog: &Catalog) -> SplitDraft {
     let mut plan = SplitPlan {
         version: SPLIT_PLAN_VERSION,
         split: wish.name.to_string(),
@@ -71,7 +65,7 @@ pub fn draft_split(
     plan.bytes = split.table.heap_bytes + split.table.index_bytes;
     plan.pending = Name::from(&split.pending());
     plan.parts = split.parts.iter().map(|part| planned(&split, part)).collect();
-    plan.findings = findings::findings(&split, config, wish, catalog, workload);
+    plan.findings = findings::findings(&split, config, wish, catalog);
     let bound = joins::bound(&split, catalog);
     plan.crossings = bound.crossings;
     plan.findings.extend(bound.findings);

@@ -7,7 +7,7 @@ use cleave_model::catalog::{
     Catalog, Column, ConstraintKind, ForeignKey, Function, Persistence, Table, TableKind, TypeKind,
 };
 use cleave_model::workload::{StatementTrait, Workload};
-use cleave_model::{Ident, labels};
+use cleave_model::{Ident, QualifiedName, labels};
 
 /// Above this, a look at a column without an index for each change of a row would stop the application.
 const ROWS_WITHOUT_INDEX_MAX: u64 = 10_000;
@@ -144,13 +144,7 @@ fn disagreeing(table: &Table, column: &Column, key: &ForeignKey, catalog: &Catal
 }
 
 /// Everything about the table's surroundings.
-pub(super) fn findings(
-    split: &Split<'_>,
-    config: &Config,
-    wish: &Wish,
-    catalog: &Catalog,
-    workload: Option<&Workload>,
-) -> Vec<Finding> {
+pub(super) fn findings(split: &Split<'_>, config: &Config, wish: &Wish, catalog: &Catalog) -> Vec<Finding> {
     let mut found = incoming(split, catalog);
     found.extend(split.references().filter_map(|(_, reference)| unindexed(reference, catalog)));
     found.extend(collisions(split, catalog));
@@ -159,7 +153,6 @@ pub(super) fn findings(
     found.extend(claimed(split, config, wish));
     found.extend(replication(split, catalog));
     found.extend(split.table.triggers.iter().filter_map(|trigger| fires_once(split, trigger, catalog)));
-    found.extend(workload.into_iter().flat_map(|workload| statements(split, workload)));
     let bytes = split.table.heap_bytes + split.table.index_bytes;
     let message = format!(
         "until `complete` its rows stand in the table and in its parts: about {} more are needed, and each change of a \
@@ -250,7 +243,7 @@ fn collisions(split: &Split<'_>, catalog: &Catalog) -> Vec<Finding> {
     let names: Vec<&Ident> = names.chain(sequences.map(|sequence| &sequence.name.name)).collect();
     for part in &split.parts {
         for name in &names {
-            let place = cleave_model::QualifiedName { schema: part.schema.clone(), name: (*name).clone() };
+            let place = QualifiedName { schema: part.schema.clone(), name: (*name).clone() };
             let kind = [
                 ("a table", catalog.tables.iter().any(|table| table.name == place)),
                 ("a view", catalog.views.iter().any(|view| view.name == place)),
@@ -396,10 +389,10 @@ fn fires_once(
 }
 
 /// Statements that work until `complete`, and not on what is left under the old name then.
-fn statements(split: &Split<'_>, workload: &Workload) -> Vec<Finding> {
+pub fn statements(table: &QualifiedName, workload: &Workload) -> Vec<Finding> {
     let mut found = Vec::new();
     for statement in &workload.statements {
-        if !statement.tables.iter().any(|used| used.table == split.table.name) {
+        if !statement.tables.iter().any(|used| used.table == *table) {
             continue;
         }
         let what = [
@@ -419,7 +412,7 @@ fn statements(split: &Split<'_>, workload: &Workload) -> Vec<Finding> {
         let message = format!(
             "{} on {} ({} calls): it works until `complete`, and not through what is left under the old name",
             what.join(", "),
-            split.table.name,
+            table,
             statement.calls
         );
         found.push(

@@ -11,6 +11,7 @@ mod script;
 mod tests;
 
 pub use draft::{SplitDraft, draft_split};
+pub use findings::statements;
 pub use rows::judge_rows;
 
 use crate::{Crossing, Finding, Name, Weight};

@@ -46,12 +46,13 @@ async fn every_point_of_the_code_is_passed_by_a_command_that_is_killed_there() {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src");
         collect(&sources, &mut written);
     }
-    let unpassed: Vec<_> = written.difference(&passed).collect();
+    // Those of splits are passed by splits.
+    let unpassed: Vec<_> = written.difference(&passed).filter(|name| !name.starts_with("split.")).collect();
     assert!(written.len() > 30 && unpassed.is_empty(), "passed by no command: {unpassed:?}");
 }
 
 /// The names that stand in calls such as `hit_async("slot.made")`.
-fn collect(folder: &Path, names: &mut BTreeSet<String>) {
+pub(super) fn collect(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -8,6 +8,7 @@ mod coverage;
 mod crashes;
 mod in_place;
 mod sample;
+mod splits;
 mod stage;
 mod torture;
 mod upgrade;

@@ -436,3 +436,81 @@ async fn tables_of_an_open_split_are_neither_split_again_nor_moved() {
     let found = plan.findings.iter().find(|finding| finding.code == "C1160").unwrap();
     assert!(found.message.contains(name.as_str()), "{found:?}");
 }
+
+#[tokio::test]
+async fn statements_that_end_with_the_table_are_named_with_the_plan() {
+    let stage = Stage::new(Version::V15).await;
+    let folder = std::env::temp_dir().join(format!("cleave_{}", stage.split));
+    std::fs::create_dir_all(&folder).unwrap();
+    let log = folder.join("server.log");
+    let lines = [
+        "select * from spot where id = 1 for update",
+        "insert into public.spot (town_id, token) values (1, 5) on conflict (token) where token is not null do nothing",
+        "select * from person for update",
+        "update spot set street = 'x' where id = 1",
+    ];
+    let lines: Vec<String> =
+        lines.iter().map(|line| format!("2026-11-27 06:24:06 UTC [1] LOG:  statement: {line}\n")).collect();
+    std::fs::write(&log, lines.concat()).unwrap();
+    let options = cleave_engine::WorkloadOptions {
+        files: vec![log],
+        log_line_prefix: Some("%m [%p] ".to_owned()),
+        ..cleave_engine::WorkloadOptions::default()
+    };
+    for open in [false, true] {
+        if open {
+            stage.apply().await.unwrap();
+        }
+        let plan = cleave_engine::plan_split_for(&stage.topology(), &stage.split, &options).await.unwrap().0;
+        let found: Vec<&str> = plan
+            .findings
+            .iter()
+            .filter(|finding| finding.code == "C1157")
+            .map(|finding| finding.message.split(" on ").next().unwrap())
+            .collect();
+        assert_eq!(
+            found.iter().copied().collect::<BTreeSet<_>>(),
+            ["FOR UPDATE or FOR SHARE", "ON CONFLICT"].into(),
+            "{plan:#?}"
+        );
+        assert_eq!(found.len(), 2);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The service's role owns its part, and whoever worked with the table by its old name goes on.
+#[tokio::test]
+async fn a_part_belongs_to_its_services_owner_and_old_clients_notice_nothing() {
+    let mut stage = Stage::new(Version::V16).await;
+    let client = stage.client().await;
+    let (owner, old) = (format!("{}_owner", stage.split), format!("{}_old", stage.split));
+    client
+        .batch_execute(&format!(
+            "create role {owner}; create role {old};
+             grant create, usage on schema public to {old};
+             alter table spot owner to {old}; alter table person owner to {old}; alter view person_spot owner to {old};
+             grant select on town to {old}; grant insert on spot_log to {old}, {owner}; grant usage on schema public to {owner}"
+        ))
+        .await
+        .unwrap();
+    stage.text = stage
+        .text
+        .replace("home = \"monolith/people\"", &format!("home = \"monolith/people\"\nowner = \"{owner}\""));
+    stage.apply().await.unwrap();
+    stage.cutover().await;
+    let owners = "select string_agg(tableowner, ',' order by schemaname) from pg_tables where schemaname in ('people', 'shops') and tablename = 'spot'";
+    assert_eq!(text(&client, owners).await, format!("{owner},{old}"));
+    let as_old = format!(
+        "set role {old}; select * from person_spot; select street_of(1);
+         with new as (insert into spot (street, town_id) values ('old', 1) returning id) insert into person (spot_id) select id from new;
+         update spot set street = 'older' where street = 'old'; reset role"
+    );
+    client.batch_execute(&as_old).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let as_new = format!(
+        "set role {owner}; update people.spot set street = 'newer' where street = 'older';
+         insert into people.spot (street, town_id) values ('new', 2); reset role"
+    );
+    client.batch_execute(&as_new).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(number(&client, "select count(*) from public.spot where street in ('newer', 'new')").await, 2);
+    stage.rows_are_where_they_belong().await;
+}
