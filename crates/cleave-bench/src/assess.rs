@@ -36,7 +36,7 @@ async fn storefront(arena: &Arena) -> Result<Vec<Entry>, Failure> {
     let looked = looked(arena, "assess_storefront", &schema).await?;
     let script = std::fs::read_to_string(folder.join("workload.sql"))?;
     let workload = read_script(&script, &looked.catalog)?;
-    let busy = Looked { workload: workload.clone(), ..looked.clone() };
+    let busy = Looked { workload, ..looked.clone() };
     let known = known::STOREFRONT;
     Ok(vec![
         alone("assess-storefront", "agreement", over_seeds(&busy, known)?),

@@ -166,6 +166,7 @@ fn locks(plan: &SplitPlan) -> Vec<LockUse> {
         object,
         mode: mode.to_owned(),
         step: step.to_owned(),
+        length: None,
     };
     let references: Vec<String> =
         plan.script.references.iter().map(|reference| dotted(&reference.table)).collect();

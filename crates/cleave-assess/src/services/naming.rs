@@ -93,8 +93,8 @@ fn plural(word: &str) -> String {
         word.ends_with('y') && !word.chars().rev().nth(1).is_some_and(|before| "aeiou".contains(before));
     if consonant_before_y && word.len() > 2 {
         format!("{}ies", &word[..word.len() - 1])
-    } else if word.ends_with("is") {
-        format!("{}es", &word[..word.len() - 2])
+    } else if let Some(stem) = word.strip_suffix("is") {
+        format!("{stem}es")
     } else if ["ss", "us", "sh", "ch", "x", "z"].iter().any(|end| word.ends_with(end)) {
         format!("{word}es")
     } else if word.ends_with('s') && singular(word) != word {
