@@ -8,6 +8,9 @@ use crate::tree::{self, Grammar, NodeId, Tree};
 use squawk_parser::SyntaxKind;
 use std::ops::Range;
 
+/// A body in which the grammar stumbles more often is in another language, and no part of it is tried alone.
+const FAILURES_MAX: usize = 500;
+
 /// What stands in a body; all places count from the body's start.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
@@ -72,6 +75,10 @@ impl Body {
 
     /// What the grammar of plpgsql did not take may still be a statement of SQL.
     fn recover(&mut self, tree: &Tree<'_>) {
+        if tree.failures.len() > FAILURES_MAX {
+            self.unread.extend(tree.failures.first().cloned().map(Unread::from));
+            return;
+        }
         let mut errors: Vec<NodeId> = Vec::new();
         for id in 0..tree.nodes.len() {
             let inside =

@@ -16,6 +16,7 @@ pub fn normalize(text: &str) -> String {
     let mut normal = Normal {
         text,
         tokens: &tokens,
+        opens: opens(&tokens),
         out: String::with_capacity(text.len()),
         parameters: highest.max().unwrap_or(0),
     };
@@ -23,9 +24,24 @@ pub fn normalize(text: &str) -> String {
     normal.out
 }
 
+fn opens(tokens: &[Token]) -> Vec<usize> {
+    let mut open = Vec::new();
+    let opened_at = |(at, token): (usize, &Token)| match token.kind {
+        Kind::Open => {
+            open.push(at);
+            0
+        }
+        Kind::Close => open.pop().unwrap_or(0),
+        _ => 0,
+    };
+    tokens.iter().enumerate().map(opened_at).collect()
+}
+
 struct Normal<'t> {
     text: &'t str,
     tokens: &'t [Token],
+    /// For a closing parenthesis the token that opens it, 0 if there is none.
+    opens: Vec<usize>,
     out: String,
     parameters: usize,
 }
@@ -99,7 +115,8 @@ impl Normal<'_> {
 
     /// After the first row of `VALUES`: where the rows of constants after it end.
     fn end_of_rows(&self, at: usize) -> Option<usize> {
-        if self.kind(at) != Some(Kind::Close) || !self.closes_first_row(at) {
+        let open = *self.opens.get(at)?;
+        if self.kind(at) != Some(Kind::Close) || open == 0 || !self.tokens[open - 1].is(self.text, "values") {
             return None;
         }
         let mut next = at + 1;
@@ -107,23 +124,6 @@ impl Normal<'_> {
             next = end;
         }
         (next > at + 1).then_some(next)
-    }
-
-    fn closes_first_row(&self, close: usize) -> bool {
-        let mut depth = 0_usize;
-        for at in (0..=close).rev() {
-            match self.kind(at) {
-                Some(Kind::Close) => depth += 1,
-                Some(Kind::Open) => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return at > 0 && self.tokens[at - 1].is(self.text, "values");
-                    }
-                }
-                _ => {}
-            }
-        }
-        false
     }
 
     /// The token after `, (constants)`.
@@ -148,6 +148,17 @@ impl Normal<'_> {
 #[cfg(test)]
 mod tests {
     use super::normalize;
+
+    #[test]
+    fn a_text_of_megabytes_is_shortened_in_one_pass() {
+        let rows = "(1, 'x'), ".repeat(200_000);
+        assert_eq!(
+            normalize(&format!("insert into a values {rows}(2, 'y')")),
+            "insert into a values ($1, $2) /*, ... */"
+        );
+        let nested = format!("{}{}", "(".repeat(100_000), ")".repeat(100_000));
+        assert_eq!(normalize(&nested), nested);
+    }
 
     #[test]
     fn values_are_taken_out_and_names_stay() {
