@@ -45,7 +45,7 @@ pub use assess::{assess, boundary, boundary_of};
 pub use cleanup::cleanup;
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
-pub use doctor::{MoveSide, doctor, doctor_at, privilege_script, privilege_scripts};
+pub use doctor::{MoveSide, doctor, doctor_at, isolation, privilege_script, privilege_scripts};
 pub use engine::{Answer, Engine, Verb, apply, execute, run, run_telling, upgrade};
 pub use error::EngineError;
 pub use events::{Events, StepClock};

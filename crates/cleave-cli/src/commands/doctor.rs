@@ -14,7 +14,12 @@ use cleave_model::{DatabaseName, Ident};
 /// connection. Each finding says what was seen, why it matters, and the SQL or setting that fixes it; `docs/reference`
 /// lists them all. Changes nothing. Exits with 4 if a move could not be begun.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct DoctorArgs {
+    #[expect(missing_docs, reason = "each says it")]
+    #[command(subcommand)]
+    pub subject: Option<Subject>,
+
     /// Look at these services only, or at these databases of cleave.toml; a name that is both is the service
     #[arg(value_name = "SERVICE|DATABASE")]
     pub names: Vec<String>,
@@ -28,9 +33,27 @@ pub struct DoctorArgs {
     pub role: Option<String>,
 }
 
+/// What else can be looked at.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subject {
+    /// Try what the role of each service could do with the others' tables
+    ///
+    /// As each `owner` and `reader` it asks for every privilege on every table, view and sequence of every other service in
+    /// the database, and looks for ways around: roles that can become another, views and SECURITY DEFINER functions that
+    /// run with their owner's rights. Changes nothing. Exits with 4 if something is open.
+    Isolation {
+        /// Look at the databases of these services only
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+}
+
 /// Runs the verb.
 pub async fn run(arguments: DoctorArgs, context: &Context) -> Result<ExitCode, Failure> {
     let work = Work::begin(context)?;
+    if let Some(Subject::Isolation { services }) = &arguments.subject {
+        return isolation(&work, services, context).await;
+    }
     let (services, databases) = sorted(&work, &arguments.names)?;
     let chosen = (!services.is_empty()).then_some(services.as_slice());
     if arguments.script {
@@ -67,6 +90,23 @@ fn sorted(work: &Work, names: &[String]) -> Result<(Vec<ServiceName>, Vec<Databa
         }
     }
     Ok((services, databases))
+}
+
+/// Which role could touch what is another service's.
+async fn isolation(work: &Work, named: &[String], context: &Context) -> Result<ExitCode, Failure> {
+    let services = work.services(named)?;
+    let chosen = (!named.is_empty()).then_some(services.as_slice());
+    let report = cleave_engine::isolation(&work.topology, chosen, &work.events).await?;
+    let open = report.findings.iter().find(|finding| finding.severity == Severity::Error);
+    let (next, exit) = match open {
+        Some(finding) => {
+            let why = "why it matters, with an example and the fix";
+            (NextStep::cleave(["explain", &finding.code], why, Risk::Read), ExitCode::Refused)
+        }
+        None => (NextStep::cleave(["status"], "where every service stands", Risk::Read), ExitCode::Done),
+    };
+    context.output.report(Output::new(report).with_next([next]), None)?;
+    Ok(exit)
 }
 
 async fn script(

@@ -3,7 +3,7 @@
 //! - [`sides`]: which databases are looked at, and for which services. [`connection`]: whether they answer.
 //! - [`observe`]: reads a server. What that means for any move is judged by the rules of `cleave_assess::readiness`; what it
 //!   means for the services of cleave.toml, by one file per group of checks, all pure: [`capacity`], [`rights`], [`tables`],
-//!   [`bridge`].
+//!   [`bridge`]. [`isolation`] is a report of its own.
 //! - [`touched`]: what of a source database a move changes. [`privileges`]: the script that gives a role the rights.
 //!
 //! It only reads: nothing is left behind, but for the replica mode of a session that is closed at once.
@@ -11,6 +11,7 @@
 mod bridge;
 mod capacity;
 mod connection;
+mod isolation;
 mod observe;
 mod privileges;
 mod rights;
@@ -21,15 +22,16 @@ mod touched;
 
 pub(crate) use sheet::shown;
 
+pub use isolation::isolation;
 pub use privileges::{MoveSide, privilege_script, privilege_scripts};
 
 use crate::{EngineError, Events, Topology};
-use cleave_api::DoctorReport;
+use cleave_api::{DoctorReport, Severity};
 use cleave_assess::readiness::{self, Ground, Judgement, PlanSpeaks, Side};
 use cleave_config::Service;
 use cleave_model::catalog::Catalog;
 use cleave_model::{DatabaseName, Oid, ServiceName};
-use cleave_plan::{Plan, Scope};
+use cleave_plan::{Plan, Scope, Weight};
 use observe::Observed;
 use sheet::{Noted, Sheet};
 use sides::{Part, Visit};
@@ -73,6 +75,7 @@ pub async fn doctor_at(
     }
     services_together(topology, &visits, &seen, &mut report);
     upgrades(topology, &visits, &seen, &mut report).await;
+    in_place(topology, services, &mut report).await;
     report.findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(report)
 }
@@ -96,6 +99,32 @@ async fn examine(topology: &Topology, visit: &Visit<'_>, sheet: &mut Sheet) -> O
     }
     sheet.judged(judged(&observed, visit));
     Some(observed)
+}
+
+/// A move inside one database needs what its plan says and nothing else.
+async fn in_place(topology: &Topology, services: Option<&[ServiceName]>, report: &mut DoctorReport) {
+    let chosen = |service: &&Service| services.is_none_or(|names| names.contains(&service.name));
+    for service in topology.config().services.iter().filter(chosen) {
+        let Some(wish) = &service.schema_move else { continue };
+        let mut sheet = Sheet::new(&service.from);
+        match crate::schema_move::plan(topology, service, wish).await {
+            Ok(plan) => sheet.check(plan.findings.iter().map(|finding| {
+                let severity = match finding.weight {
+                    Weight::Refusal => Severity::Error,
+                    Weight::Warning => Severity::Warning,
+                    Weight::Note => Severity::Note,
+                };
+                let why = format!("service {} moves to schema {}", service.name, plan.schema);
+                let noted = Noted::new(severity, &finding.code, &finding.message, why).about(&finding.object);
+                finding.fix.iter().fold(noted, |noted, fix| noted.fix(fix))
+            })),
+            Err(error) => {
+                let why = "what cannot be read cannot be checked";
+                sheet.check([Noted::error(error.code(), format!("the plan cannot be made: {error}"), why)]);
+            }
+        }
+        sheet.hand_in(report);
+    }
 }
 
 /// What the rules of readiness say of one database, as far as it concerns the tables of the visit's services.

@@ -27,7 +27,8 @@ pub(super) fn visits<'c>(
     let chosen = chosen(config, services)?;
     let visit = |database: &DatabaseName| {
         let mut parts = Vec::new();
-        for service in &chosen {
+        // A move inside one database has no sides.
+        for service in chosen.iter().filter(|service| service.schema_move.is_none()) {
             if service.from == *database {
                 parts.push(Part { service, side: MoveSide::Source });
             }
@@ -38,7 +39,9 @@ pub(super) fn visits<'c>(
         Visit { database: database.clone(), parts, jobs: config.limits.jobs }
     };
     let visits = config.databases.iter().map(|database| visit(&database.name));
-    Ok(visits.filter(|visit| services.is_none() || !visit.parts.is_empty()).collect())
+    let live =
+        config.services.is_empty() || config.services.iter().any(|service| service.schema_move.is_none());
+    Ok(visits.filter(|visit| (services.is_none() && live) || !visit.parts.is_empty()).collect())
 }
 
 fn chosen<'c>(config: &'c Config, services: Option<&[ServiceName]>) -> Result<Vec<&'c Service>, EngineError> {

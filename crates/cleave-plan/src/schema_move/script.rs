@@ -7,6 +7,7 @@ use cleave_ddl::service_schema::{self, ServiceSchema};
 use cleave_model::catalog::{Sequence, Table};
 use cleave_model::surroundings::Surroundings;
 use cleave_model::{Ident, QualifiedName, ServiceName};
+use std::collections::BTreeSet;
 
 /// What the lists are made from.
 pub(super) struct Wanted<'a> {
@@ -79,6 +80,16 @@ fn rollback(wanted: &Wanted<'_>) -> Vec<String> {
     let mut statements = vec![path(wanted)];
     statements.extend(unbridged(wanted));
     statements.extend(published(wanted, "drop"));
+    let owners = old_owners(wanted);
+    let create = |verb: &str, word: &str| -> Vec<String> {
+        let schema = schema.quoted();
+        owners
+            .iter()
+            .map(|owner| format!("{verb} create on schema {schema} {word} {}", owner.quoted()))
+            .collect()
+    };
+    // Who gives an object away without being a superuser needs the new owner to have CREATE on its schema.
+    statements.extend(create("grant", "to"));
     for table in tables {
         if let Some(reader) = wanted.place.reader {
             statements.extend(relocate::reader_back(table, schema, reader));
@@ -87,8 +98,17 @@ fn rollback(wanted: &Wanted<'_>) -> Vec<String> {
             statements.extend(relocate::owner_back(table, schema, owner));
         }
     }
+    statements.extend(create("revoke", "from"));
     statements.extend(tables.iter().flat_map(|table| relocate::table_back(table, schema)));
     statements
+}
+
+/// Owners of tables that get another one.
+fn old_owners<'a>(wanted: &'a Wanted<'_>) -> BTreeSet<&'a Ident> {
+    let Some(new) = wanted.place.owner else { return BTreeSet::new() };
+    let owners = wanted.scope.tables.iter().map(|table| &table.owner);
+    let owners = owners.filter(|owner| *owner != new && Some(*owner) != wanted.place.schema_owner);
+    owners.collect()
 }
 
 /// What a publication had through the old schema it gets by name, or loses again.
