@@ -2,7 +2,7 @@
 
 use crate::{
     EngineError, Events, Site, Topology, Wishes,
-    context::{MoveContext, stored_plan},
+    context::{MoveContext, stored, stored_plan},
     lease::Leases,
     planning,
     streams::StreamPair,
@@ -12,6 +12,7 @@ use cleave_config::Service;
 use cleave_journal::{MoveRow, MoveState};
 use cleave_model::ServiceName;
 use cleave_pg::Session;
+use cleave_plan::Plan;
 use cleave_stream::Cancelled;
 use std::time::{Duration, Instant};
 
@@ -155,6 +156,11 @@ impl Runner {
             self.unsettled = false;
             return Ok(());
         };
+        if row.state == MoveState::Done && matches!(stored(&row)?, Plan::Schema(_)) {
+            // What comes next begins where a move inside the database has ended.
+            self.unsettled = false;
+            return Ok(());
+        }
         let move_ = self.context(&row)?;
         // A switch is settled whether its streams run or not: writers may be waiting for it.
         let started = if row.paused { Ok(()) } else { self.streams.start(&move_, row.state).await };

@@ -12,6 +12,7 @@ mod demo;
 mod deployments;
 mod explain;
 mod graph;
+mod in_place;
 mod interrupts;
 mod journey;
 mod kill_points;

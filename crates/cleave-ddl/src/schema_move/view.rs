@@ -57,5 +57,5 @@ pub fn drop(old: &QualifiedName) -> String {
 /// Locks the view alone, by an `alter` that changes nothing: `LOCK TABLE` would go down to the table, and who writes
 /// through the view takes the view first.
 pub fn lock(old: &QualifiedName) -> String {
-    format!("alter view {} owner to current_user", old.quoted())
+    format!("alter view if exists {} owner to current_user", old.quoted())
 }

@@ -145,6 +145,21 @@ pub(super) async fn sessions(
     ))
 }
 
+/// What somebody has put under an old name would be in the way of the table that comes back.
+pub(super) async fn old_names(plan: &SchemaPlan, session: &Session) -> Result<(), EngineError> {
+    const SQL: &str = "
+        select n from unnest($1::text[]) n join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(n)
+        where c.relkind <> 'v' or not $2 order by 1";
+    let names: Vec<String> = plan.old_names().iter().map(QualifiedName::quoted).collect();
+    let views = plan.layer == NameLayer::View;
+    let rows =
+        session.query(SQL, &[&names, &views]).await.during("looking for what stands under the old names")?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    let message = format!("something of somebody else stands under the old name {}", row.get::<_, String>(0));
+    Err(EngineError::gate("C1127", message)
+        .hint(format!("carry its rows to schema {} and drop it; then run the command again", plan.schema)))
+}
+
 /// Views over the old names would fall with them.
 pub(super) async fn dependents(
     runner: &Runner,

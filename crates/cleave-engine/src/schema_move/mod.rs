@@ -45,7 +45,7 @@ pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, 
             state_of(runner).await
         }
         Verb::Verify | Verb::VerifyWith(_) | Verb::Repair { .. } => {
-            Err(nothing(runner, "its rows stay where they are: there is nothing to compare"))
+            Err(nothing(runner, "its rows stay where they are, and there is nothing to compare"))
         }
         Verb::Pause | Verb::Resume => Err(nothing(runner, "it has no streams to pause or to resume")),
     }
@@ -53,11 +53,8 @@ pub(crate) async fn run_verb(runner: &mut Runner, verb: Verb) -> Result<Answer, 
 
 fn nothing(runner: &Runner, why: &str) -> EngineError {
     let service = &runner.service;
-    EngineError::gate(
-        "C1122",
-        format!("the home of service {service} is a schema of the same database: {why}"),
-    )
-    .next(&["status", service.as_str()])
+    EngineError::gate("C1122", format!("service {service} moves inside one database: {why}"))
+        .next(&["status", service.as_str()])
 }
 
 /// The plan of a move, which must be one inside the database.

@@ -81,6 +81,7 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
     }
     let session = runner.m.connect("switch").await?;
     gates::prepared_transactions(runner, &session, &plan.new_names()).await?;
+    gates::old_names(&plan, &session).await?;
     gates::dependents(runner, &plan, &session).await?;
     let strays = observe::new_partitions(&session, &plan).await?;
     let mut statements = plan.script.rollback.clone();

@@ -1,13 +1,12 @@
 //! What leaves the boundary of a service inside one database, and what becomes of it: now, and when one side goes to
 //! another database.
 
-use super::NameLayer;
 use crate::{Crossing, Scope};
 use cleave_assess::text::Body;
 use cleave_model::Oid;
 use cleave_model::catalog::{ForeignKey, Function, FunctionKind, ReferentialAction, Table};
 
-pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
+pub(super) fn list(scope: &Scope<'_>) -> Vec<Crossing> {
     let mut crossings: Vec<Crossing> = Vec::new();
     crossings.extend(
         scope.inbound_keys().into_iter().map(|(table, key)| key_crossing("foreign key in", table, key)),
@@ -21,13 +20,10 @@ pub(super) fn list(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
         crossing(kind, view.name.to_string(), "follows its tables: it knows them by their OIDs")
     }));
     crossings.extend(functions_that_name(scope).into_iter().map(|function| {
-        let outcome = match layer {
-            NameLayer::View => "its text names a moved table: by the search path it meets the table, by the old name the view",
-            NameLayer::Path => "its text names a moved table: by the search path it meets the table; the old name is gone",
-        };
+        let outcome = "its text names a moved table: it is written anew, or named for a person";
         crossing("function", function, outcome)
     }));
-    crossings.extend(sequences(scope, layer));
+    crossings.extend(sequences(scope));
     crossings
 }
 
@@ -73,13 +69,14 @@ fn key_crossing(kind: &str, table: &Table, key: &ForeignKey) -> Crossing {
     crossing(kind, object, format!("kept, as both tables share the database; {later}"))
 }
 
-fn sequences(scope: &Scope<'_>, layer: NameLayer) -> Vec<Crossing> {
+fn sequences(scope: &Scope<'_>) -> Vec<Crossing> {
     let named = scope.sequences().into_iter().filter(|s| s.owner_column.as_ref().is_none_or(|o| !o.identity));
-    let outcome = |owned: bool| match (owned, layer) {
-        (true, NameLayer::View | NameLayer::Path) => {
+    let outcome = |owned: bool| {
+        if owned {
             "moves with the table whose column owns it: nextval finds it by the search path, not by its old qualified name"
+        } else {
+            "keeps its name until complete, and moves then"
         }
-        (false, NameLayer::View | NameLayer::Path) => "keeps its name until complete, and moves then",
     };
     named
         .map(|sequence| {

@@ -86,7 +86,7 @@ pub fn plan_schema_move(
         tables: scope.tables.iter().map(|table| relocated(table, schema)).collect(),
         sequences: sequences(&scope, schema),
         functions,
-        crossings: crossings::list(&scope, layer),
+        crossings: crossings::list(&scope),
         findings,
         script: script::write(&wanted),
         paths: changes.clone(),

@@ -80,6 +80,8 @@ async fn a_table_under_an_old_name_where_nothing_should_stand_is_an_error() {
             "C1127 something stands under the old name public.note again: qualified names meet it, not customers.note"
         ]
     );
+    let error = shop.verb(&shop.first(), Verb::Rollback { dry_run: false }).await.unwrap_err();
+    assert_eq!(error.code(), "C1127", "{error}");
 }
 
 #[tokio::test]

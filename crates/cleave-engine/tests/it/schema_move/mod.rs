@@ -1,5 +1,6 @@
 //! Moves inside one database, on real servers.
 
+mod clients;
 mod drift;
 mod isolation;
 mod journey;
