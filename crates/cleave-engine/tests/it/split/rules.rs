@@ -584,6 +584,6 @@ async fn a_move_does_not_take_a_table_of_an_open_split_along() {
         .replacen("\" }\n[services", "\"\n[services", 1);
     let name = cleave_model::ServiceName::parse(&service).unwrap();
     let plan = cleave_engine::plan(&stage.topology(), &name).await.unwrap();
-    let found = plan.findings.iter().find(|finding| finding.code == "C1160").unwrap();
+    let found = plan.findings().iter().find(|finding| finding.code == "C1160").unwrap();
     assert_eq!((found.object.as_str(), found.weight), ("people.spot", Weight::Refusal));
 }
