@@ -12,6 +12,8 @@
 //! source_where = "region = 'eu'"
 //! target_where = "not local"
 //! ```
+//!
+//! A table without a `target` says which rows of the source are somewhere else.
 
 use crate::TablePattern;
 use cleave_model::{Ident, QualifiedName};
@@ -32,8 +34,8 @@ pub struct MappingFile {
 pub struct MappedTable {
     /// The source's table.
     pub source: QualifiedName,
-    /// The target's.
-    pub target: QualifiedName,
+    /// The target's; none for rows that are somewhere else.
+    pub target: Option<QualifiedName>,
     /// The target's names of columns.
     pub columns: BTreeMap<Ident, Ident>,
     /// Columns that are not compared.
@@ -94,7 +96,7 @@ fn entry(table: &dyn TableLike) -> Result<MappedTable, InvalidMapping> {
         Some(None) => return Err(wrong(format!("`without` of {of} is a list of column names"))),
     };
     Ok(MappedTable {
-        target: name(table, "target")?,
+        target: table.get("target").map(|_| name(table, "target")).transpose()?,
         columns: table.get("columns").map(|item| names(item, "columns")).transpose()?.unwrap_or_default(),
         without,
         source_where: condition("source_where")?,
@@ -148,7 +150,7 @@ mod tests {
         .unwrap();
         assert_eq!(read.schemas[&Ident::from("public")], Ident::from("films"));
         let [first, second] = read.tables.as_slice() else { panic!("two entries") };
-        assert_eq!(first.target, QualifiedName::new("films", "Mo.vie"));
+        assert_eq!(first.target, Some(QualifiedName::new("films", "Mo.vie")));
         assert_eq!(first.columns[&Ident::from("title")], Ident::from("name"));
         assert_eq!((first.without.len(), first.source_where.as_deref()), (1, Some("a > 1")));
         assert_eq!(
@@ -164,7 +166,7 @@ mod tests {
         assert!(said("[[table").contains("not TOML"));
         assert_eq!(said("tables = 1"), "`tables` of the file is not known; known are schemas, table");
         assert_eq!(said("[table]\nsource = \"a.b\""), "write each table as `[[table]]`");
-        assert_eq!(said("[[table]]\nsource = \"a.b\""), "a `[[table]]` has no `target`");
+        assert_eq!(said("[[table]]\ntarget = \"a.b\""), "a `[[table]]` has no `source`");
         assert_eq!(said("[[table]]\nsource = \"film\""), "`film` names no table: it has no schema");
         assert_eq!(said("[[table]]\nsource = \"a.*\""), "`a.*` is to name one table, without stars");
         assert!(

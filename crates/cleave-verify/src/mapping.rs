@@ -25,8 +25,8 @@ pub struct Mapping {
 pub struct TableMapping {
     /// The source's table.
     pub source: QualifiedName,
-    /// The target's table.
-    pub target: QualifiedName,
+    /// The target's table; none for rows that are somewhere else, in another database perhaps.
+    pub target: Option<QualifiedName>,
     /// The target's names of the source's columns; others have one name.
     pub columns: BTreeMap<Ident, Ident>,
     /// Columns that are not compared, by the name of whichever side has them.
@@ -68,14 +68,9 @@ impl Mapping {
                 }
                 continue;
             }
-            there.retain(|name, _| mapped.iter().all(|one| one.target != **name));
-            let part =
-                |one: &&TableMapping| match follower.tables.iter().find(|other| other.name == one.target) {
-                    Some(other) => paired(table, other, one),
-                    None => Err(unfit(format!("the target has no table {}", one.target))),
-                };
-            match mapped.iter().map(part).collect::<Result<Vec<_>, _>>() {
-                Ok(parts) => matched.extend(several(parts).into_iter().map(Ok)),
+            there.retain(|name, _| mapped.iter().all(|one| one.target.as_ref() != Some(*name)));
+            match parts(table, follower, &mapped) {
+                Ok(parts) => matched.extend(several(parts, &mapped).into_iter().map(Ok)),
                 Err(error) => matched.push(Err(error)),
             }
         }
@@ -107,7 +102,7 @@ impl TableMapping {
     pub fn plain(source: &QualifiedName, target: &QualifiedName) -> Self {
         Self {
             source: source.clone(),
-            target: target.clone(),
+            target: Some(target.clone()),
             columns: BTreeMap::new(),
             without: Vec::new(),
             source_where: None,
@@ -124,13 +119,31 @@ fn unfit(reason: String) -> VerifyError {
     VerifyError::Mapping { reason }
 }
 
+/// The parts of a table that the target has.
+fn parts(
+    table: &Table,
+    follower: &Catalog,
+    mapped: &[&TableMapping],
+) -> Result<Vec<VerifyTable>, VerifyError> {
+    let here = mapped.iter().filter_map(|one| Some((one, one.target.as_ref()?)));
+    let part = |(one, target): (&&TableMapping, &QualifiedName)| {
+        let other = follower.tables.iter().find(|other| other.name == *target);
+        paired(table, other.ok_or_else(|| unfit(format!("the target has no table {target}")))?, one)
+    };
+    let parts: Vec<VerifyTable> = here.map(part).collect::<Result<_, _>>()?;
+    if parts.is_empty() {
+        return Err(unfit(format!("no part of table {} is in the target", table.name)));
+    }
+    Ok(parts)
+}
+
 /// The parts of a table by names that tell them apart, if there are several, and what none or more than one of them
 /// has. Nothing of the target is the counterpart of such a row, so each is told as one that the target lacks.
-fn several(parts: Vec<VerifyTable>) -> Vec<VerifyTable> {
-    let [first, _, ..] = parts.as_slice() else { return parts };
-    let belongs: Vec<String> = parts
+fn several(parts: Vec<VerifyTable>, mapped: &[&TableMapping]) -> Vec<VerifyTable> {
+    let (Some(first), [_, _, ..]) = (parts.first(), mapped) else { return parts };
+    let belongs: Vec<String> = mapped
         .iter()
-        .map(|part| format!("coalesce(({}), false)::int", part.home_where.as_deref().unwrap_or("true")))
+        .map(|one| format!("coalesce(({}), false)::int", one.source_where.as_deref().unwrap_or("true")))
         .collect();
     let sum = belongs.join(" + ");
     let stray = |condition: &str, what: &str| VerifyTable {

@@ -106,7 +106,6 @@ impl Walk {
         let extent = Extent { bytes, ..home.extent };
         let rows = if columns.is_empty() { None } else { first(extent, limits) };
         let by_rate = limits.rows_per_second_max.and_then(|rate| i64::try_from(rate).ok());
-        let growth = |rows: i64| rows.saturating_mul(PARTS.cast_signed());
         Self {
             bound: bound(home, &columns),
             columns,
@@ -114,7 +113,7 @@ impl Walk {
             above: None,
             follower_above: None,
             follower_greater: may_differ([home, follower], order).then(|| greater(&there)),
-            rows_max: by_rate.unwrap_or(i64::MAX).min(rows.map_or(i64::MAX, growth)),
+            rows_max: by_rate.unwrap_or(i64::MAX),
             rows,
             estimated_rows: i64::try_from(home.extent.estimated_rows).unwrap_or(i64::MAX),
             target: limits.snapshot / SHARE,
@@ -164,7 +163,7 @@ impl Walk {
         found.first().map(|row| home.value(&self.name, row, 0)).transpose()
     }
 
-    /// Goes behind a part that took so long.
+    /// Goes behind a part whose statements took so long.
     pub(crate) async fn done(
         &mut self,
         follower: &Connection,

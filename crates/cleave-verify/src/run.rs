@@ -23,7 +23,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time::sleep;
 
@@ -91,7 +91,7 @@ struct Connections {
 /// What became of a part of a table.
 enum Part {
     /// It was read.
-    Read { range: Range, scan: Scan, suspects: Option<Suspects> },
+    Read { range: Range, scan: Scan, suspects: Option<Suspects>, took: Duration },
     /// It was too much at once; the next one is smaller.
     TooMuch,
     /// There is none any more.
@@ -171,14 +171,14 @@ impl Comparison<'_> {
             let rows = match Box::pin(self.part(&pair, turn, &mut walk, scanning)).await? {
                 Part::End => break,
                 Part::TooMuch => continue,
-                Part::Read { range, scan, suspects } => {
+                Part::Read { range, scan, suspects, took } => {
                     let (rows, suspicious_rows) = (scan.rows, scan.suspicious_rows);
                     (self.progress)(VerifyProgress::Scanned { table: name.clone(), rows, suspicious_rows });
                     tally.scanned(rows);
                     let of_part = (&pair, &range, &scan);
                     Box::pin(self.suspects(of_part, suspects, &mut tally, scanning, by_key)).await?;
                     let Connections { follower, .. } = Box::pin(self.connected(scanning)).await?;
-                    walk.done(follower, &range, began.elapsed()).await?;
+                    walk.done(follower, &range, took).await?;
                     self.keep(table, &walk, &range, &tally).await?;
                     rows
                 }
@@ -224,6 +224,7 @@ impl Comparison<'_> {
         walk: &Walk,
         Connections { home, follower }: &Connections,
     ) -> Result<Part, VerifyError> {
+        let began = Instant::now();
         let Some(range) = walk.next(home).await? else { return Ok(Part::End) };
         let scan = if !range.is_whole() || is_quiet(home, pair, turn).await? {
             Scan::of_quiet_rows(home, follower, pair, &range).await?
@@ -235,7 +236,7 @@ impl Comparison<'_> {
         } else {
             Some(Suspects::read((home, follower), pair, (&scan, &range), None, COLLECTED_ROWS).await?)
         };
-        Ok(Part::Read { range, scan, suspects })
+        Ok(Part::Read { range, scan, suspects, took: began.elapsed() })
     }
 
     /// Decides about the rows that differ in a part; where there are more than fit into memory, one portion after the

@@ -84,7 +84,8 @@ pub struct VerifyLimits {
     pub differences_kept: usize,
     /// True if the values of rows that differ are wanted.
     pub values: bool,
-    /// A table that takes more is read in parts of a fourth of this up to all of it, where an index gives it an order.
+    /// A table that takes more is read in parts where an index gives it an order: the first of about a fourth of this, the
+    /// others as large as they can be read in a third of `snapshot`.
     pub scan_bytes: u64,
     /// Rows read per second by each of the tables under way, where they can be read in parts; without, as fast as the
     /// servers give them.

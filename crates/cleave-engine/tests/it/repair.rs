@@ -51,6 +51,9 @@ pub(crate) async fn told(engine: &mut Engine, cinema: &Cinema, verb: Verb) -> Ve
 #[tokio::test]
 async fn every_way_a_row_can_be_broken_is_named_repaired_and_clean() {
     let cinema = Cinema::new(Version::V14, Version::V18, "forward").await;
+    // One code point at home, two on the follower.
+    let composed = "update film_part set label = U&'\\00e4' where film_id = 8 and part = 1";
+    cinema.on_m().await.batch_execute(composed).await.unwrap();
     let (mut engine, _canceller) = cinema.engine();
     engine.execute(&cinema.films(), Verb::Apply(None)).await.unwrap();
     let vandal = Vandal::enter(cinema.on_n().await, &cinema).await;

@@ -144,6 +144,24 @@ async fn rows_that_two_services_claim_are_named() {
     assert_eq!(said["public.orders in america.orders"].len(), 1);
 }
 
+/// Each database of a split is compared by itself; where the other rows are is known to each.
+#[tokio::test]
+async fn parts_in_another_database_count_for_where_a_row_belongs() {
+    let sides = services("elsewhere").await;
+    sides.on_follower("drop schema america cascade").await;
+    let mut mapping = split();
+    mapping.tables[1].target = None;
+    let clean = check(&sides, &mapping).await;
+    assert_eq!(clean.len(), 3, "{clean:?}");
+    assert!(clean.values().all(|lines| lines.len() == 1), "{clean:?}");
+    sides.home.batch_execute("update orders set region = 'asia' where id = 3").await.unwrap();
+    let stray = check(&sides, &mapping).await;
+    assert_eq!(stray["public.orders in none of its targets"][1..], ["missing (3)"]);
+    let nowhere = Mapping { tables: mapping.tables.split_off(1), ..mapping };
+    sides.on_follower("drop schema europe cascade").await;
+    assert_eq!(matched(&sides, &nowhere).await.unwrap_err().code(), "C0617");
+}
+
 #[tokio::test]
 async fn a_mapping_that_names_what_is_not_there_is_refused() {
     let sides = services("unfit").await;
