@@ -1,7 +1,7 @@
 //! `cleave cleanup`: looks for what moves have left in the databases of cleave.toml, and drops what is surely Cleave's and surely
 //! not needed. The verdicts are [`cleave_plan::cleanup`]'s.
 
-use crate::{EngineError, Events, Site, Topology, context::stored_plan, lease::Leases, switch::sql};
+use crate::{EngineError, Events, Site, Topology, context::stored, lease::Leases, switch::sql};
 use cleave_api::{CleanupFate, CleanupItem, CleanupReport};
 use cleave_journal::{Lease, MoveRow, MoveState};
 use cleave_model::{QualifiedName, ServiceName, labels};
@@ -9,7 +9,7 @@ use cleave_pg::{During, Session};
 use cleave_plan::cleanup::{
     Leftover, LeftoverKind, MoveTrace, Standing, Traces, Verdict, is_our_name, judge,
 };
-use cleave_plan::{BridgeKind, MovePlan};
+use cleave_plan::{BridgeKind, Plan};
 
 const SLOTS: &str = "
     select slot_name::text, active_pid from pg_catalog.pg_replication_slots
@@ -117,7 +117,8 @@ fn standing(row: &MoveRow) -> Result<Standing, EngineError> {
     Ok(match row.state {
         MoveState::Cancelled => Standing::Cancelled,
         MoveState::Done => {
-            let plan = stored_plan(row)?;
+            // A move inside one database has neither streams nor a fence.
+            let Plan::Live(plan) = stored(row)? else { return Ok(Standing::Done) };
             match plan.bridge {
                 _ if plan.whole.is_some() => Standing::DoneWhole,
                 _ if plan.copy_kept => Standing::DoneWithCopy,
@@ -187,8 +188,8 @@ async fn used_elsewhere(seen: &Looked, kind: &LeftoverKind) -> Result<Option<Str
 
 /// Tables whose replica identity a move that is over has set.
 async fn identities(seen: &Looked, row: &MoveRow) -> Result<Vec<Leftover>, EngineError> {
-    let plan: MovePlan = stored_plan(row)?;
     let mut found = Vec::new();
+    let Plan::Live(plan) = stored(row)? else { return Ok(found) };
     for table in plan.row_tables().filter(|table| table.set_identity.is_some()) {
         let names = if seen.site.name == row.source {
             vec![table.source.qualified(), plan.left_behind(&table.source)]

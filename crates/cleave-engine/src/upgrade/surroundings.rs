@@ -6,7 +6,7 @@ use cleave_journal::{MoveRow, MoveState};
 use cleave_model::Ident;
 use cleave_model::catalog::Catalog;
 use cleave_pg::{During, Session};
-use cleave_plan::{LockRoom, Surroundings};
+use cleave_plan::{LockRoom, Plan, Surroundings};
 use std::collections::{BTreeMap, BTreeSet};
 
 const EXTENSIONS: &str = "
@@ -150,7 +150,7 @@ async fn open_moves(service: &Service, observed: &Observed) -> Result<Vec<String
             // A copy that is kept current is a stream into this database, or out of it.
             let streams = row.state == MoveState::Done
                 && !row.is_split()
-                && matches!(crate::context::stored(row)?, cleave_plan::Plan::Live(plan) if plan.copy_kept);
+                && matches!(crate::context::stored(row)?, Plan::Live(plan) if plan.copy_kept);
             if row.state.is_open() || streams {
                 open.push(format!("{} in {}", row.service, site.name));
             }
