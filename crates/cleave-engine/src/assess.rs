@@ -165,7 +165,7 @@ async fn members(
         let (scope, _) = Scope::new(catalog, &claimed);
         Member {
             name: service.name.to_string(),
-            bridge: service.bridge.value,
+            bridge: service.schema_move.is_none().then_some(service.bridge.value),
             tables: scope.tables.iter().map(|table| table.oid).collect(),
         }
     };

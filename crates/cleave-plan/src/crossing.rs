@@ -14,7 +14,7 @@ const ORDER: [&str; 6] = ["foreign key in", "foreign key out", "view", "function
 /// Lists the crossings in a fixed order.
 pub(crate) fn list(scope: &Scope<'_>, bridge: Bridge) -> Vec<Crossing> {
     let tables = scope.tables.iter().map(|table| table.oid).collect();
-    let member = Member { name: String::new(), bridge, tables };
+    let member = Member { name: String::new(), bridge: Some(bridge), tables };
     let boundary = report(scope.catalog, &[member], &Workload::default());
     let mut crossings: Vec<Crossing> = boundary
         .crossings

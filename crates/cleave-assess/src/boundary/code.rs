@@ -44,12 +44,12 @@ fn of_view(line: &Line<'_>, view: &View) -> Option<Crossing> {
     };
     parties.entry(Party::Rest).or_default().insert(view.name.to_string());
     let outcome = |service: &Member| {
-        let (label, text) = match (view.materialized, service.bridge) {
+        let (label, text) = match (view.materialized, service.bridge?) {
             (true, _) => ("materialized view", "reads the copy"),
             (false, Bridge::Forward) => ("view", "is re-created at the switch and reads the new home"),
             (false, Bridge::Local | Bridge::None) => ("view", "reads the copy"),
         };
-        Outcome { service: service.name.clone(), label, text: text.to_owned() }
+        Some(Outcome { service: service.name.clone(), label, text: text.to_owned() })
     };
     let moving = line.services.iter().filter(|service| direct.contains(service.name.as_str()));
     Some(Crossing {
@@ -58,7 +58,7 @@ fn of_view(line: &Line<'_>, view: &View) -> Option<Crossing> {
         parties,
         evidence: format!("reads {read}"),
         remedy: remedy.to_owned(),
-        outcomes: moving.map(outcome).collect(),
+        outcomes: moving.filter_map(outcome).collect(),
         count: 0,
     })
 }
@@ -149,7 +149,7 @@ fn of_function<'a>(line: &Line<'a>, texts: &Texts<'a>, function: &Function) -> O
     }
     let outcome = |service: &&Member| {
         let writes = written.iter().any(|table| service.tables.contains(&table.oid));
-        let text = match (service.bridge, writes) {
+        let text = match (service.bridge?, writes) {
             (Bridge::Forward, _) => "goes on through the bridge (its text names a moved table)",
             (Bridge::Local | Bridge::None, false) => "reads the copy (its text names a moved table)",
             (Bridge::Local, true) => {
@@ -159,7 +159,7 @@ fn of_function<'a>(line: &Line<'a>, texts: &Texts<'a>, function: &Function) -> O
                 "its writes to a moved table will fail with an error that names the new home"
             }
         };
-        Outcome { service: service.name.clone(), label: "function", text: text.to_owned() }
+        Some(Outcome { service: service.name.clone(), label: "function", text: text.to_owned() })
     };
     let mut parties = line.parties(named.iter().copied());
     let writers = line.parties(written.iter().copied()).len();
@@ -181,7 +181,7 @@ fn of_function<'a>(line: &Line<'a>, texts: &Texts<'a>, function: &Function) -> O
         parties,
         evidence: format!("its text names {names}{writes}"),
         remedy: remedy.to_owned(),
-        outcomes: moving.iter().map(outcome).collect(),
+        outcomes: moving.iter().filter_map(outcome).collect(),
         count: 0,
     })
 }
@@ -208,6 +208,7 @@ fn of_trigger<'a>(
     } else {
         format!("stops the plan (C0210): its function writes to {}, which stays", names(&written))
     };
+    let outcome = service.bridge.map(|_| Outcome { service: service.name.clone(), label: "trigger", text });
     let remedy = if written.is_empty() {
         "let its function do without, or keep a copy of what it reads at the new home"
     } else {
@@ -219,7 +220,7 @@ fn of_trigger<'a>(
         parties: line.parties(named.iter().copied().chain([table])),
         evidence: format!("its function's text names {}", names(&named)),
         remedy: remedy.to_owned(),
-        outcomes: vec![Outcome { service: service.name.clone(), label: "trigger", text }],
+        outcomes: outcome.into_iter().collect(),
         count: 0,
     })
 }
@@ -265,7 +266,7 @@ fn sequences(line: &Line<'_>) -> Vec<Crossing> {
             parties,
             evidence: format!("read by {}", listed(names)),
             remedy: remedy.to_owned(),
-            outcomes: moving.iter().map(outcome).collect(),
+            outcomes: moving.iter().filter(|service| service.bridge.is_some()).map(outcome).collect(),
             count: 0,
         })
     };

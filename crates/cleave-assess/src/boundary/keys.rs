@@ -1,6 +1,6 @@
 //! Foreign keys whose two tables are on different sides.
 
-use super::{Crossing, Kind, Line, Outcome};
+use super::{Crossing, Kind, Line, Member, Outcome};
 use cleave_model::catalog::{ForeignKey, ReferentialAction, Table};
 use cleave_model::format_count;
 
@@ -18,8 +18,10 @@ fn crossing(line: &Line<'_>, table: &Table, key: &ForeignKey) -> Option<Crossing
         return None;
     }
     let outcome = |service: &str, label, text| Outcome { service: service.to_owned(), label, text };
-    let inbound = to.map(|service| outcome(&service.name, "foreign key in", inbound(key)));
-    let outbound = from.map(|service| outcome(&service.name, "foreign key out", outbound(key).to_owned()));
+    let leaves = |service: &&&Member| service.bridge.is_some();
+    let (into, out_of) = (to.as_ref().filter(leaves), from.as_ref().filter(leaves));
+    let inbound = into.map(|service| outcome(&service.name, "foreign key in", inbound(key)));
+    let outbound = out_of.map(|service| outcome(&service.name, "foreign key out", outbound(key).to_owned()));
     let columns: Vec<String> = key.columns.iter().map(ToString::to_string).collect();
     let rows = if table.rows_estimated > 0 {
         format!(", about {} rows hold it", format_count(table.rows_estimated))

@@ -19,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// What its old names will lead to.
-    pub bridge: Bridge,
+    /// What its old names will lead to in another database. `None` for a service that only gets a schema of its own in
+    /// the same one: nothing is cut then, and its plan says what becomes of things.
+    pub bridge: Option<Bridge>,
     /// Its tables, partitions included.
     pub tables: BTreeSet<Oid>,
 }
