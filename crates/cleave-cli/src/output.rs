@@ -109,7 +109,7 @@ impl Output {
             .iter_mut()
             .filter_map(|problem| problem.next.as_mut())
             .for_each(|step| self.name_config(step));
-        if self.format == Format::Human {
+        if matches!(self.format, Format::Human | Format::Toml) {
             let drawn: Vec<String> = problems.iter().map(render::problem).collect();
             self.write_err(&drawn.join("\n"));
             let next: Vec<NextStep> = problems.iter().filter_map(|p| p.next.clone()).collect();

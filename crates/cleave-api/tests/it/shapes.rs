@@ -273,3 +273,107 @@ fn what_a_change_left_behind() {
     };
     insta::assert_snapshot!(json(&Output::new(report)));
 }
+
+#[test]
+fn proposed_services_with_every_part() {
+    let tie = TableTie {
+        table: "public.orders".into(),
+        kind: "key".into(),
+        seen: "coupon.order_id".into(),
+        weight: 0.35,
+    };
+    let pull =
+        ServicePull { service: "orders".into(), share_percent: 60, weight: 0.35, ties: vec![tie.clone()] };
+    let used = CutUse {
+        text: None,
+        count: 1800,
+        writes: vec!["public.orders".into(), "public.stock_level".into()],
+        reads: vec!["public.coupon".into()],
+        services: vec!["orders".into(), "stock".into()],
+        remedy: "a saga".into(),
+    };
+    let object = CutObject {
+        object: "public.low_stock".into(),
+        services: vec!["orders".into(), "stock".into()],
+        remedy: "a copy".into(),
+    };
+    let alternative = ServicesAlternative {
+        grain: "balanced".into(),
+        stability_percent: 87,
+        services: vec![ProposedService {
+            name: "orders".into(),
+            decided: false,
+            tables: vec![ProposedTable {
+                table: "public.orders".into(),
+                partitions: 5,
+                confidence_percent: 100,
+            }],
+        }],
+        unassigned: vec!["public.lonely".into()],
+        unsure: vec![UnsureTable {
+            table: "public.coupon".into(),
+            service: "orders".into(),
+            confidence_percent: 60,
+            pulls: vec![pull.clone()],
+        }],
+        splits: vec![ProposedSplit {
+            table: "public.address".into(),
+            owners: vec![ProposedOwner {
+                reached_by: "public.customer.address_id".into(),
+                service: Some("customers".into()),
+            }],
+            owners_per_row_percent: Some(100),
+        }],
+        price: BoundaryPrice {
+            keys: vec![CutKey {
+                key: "public.orders(customer_id) to public.customer".into(),
+                constraint: Some("orders_customer_id_fkey".into()),
+                from: "orders".into(),
+                to: "customers".into(),
+                on_delete: "no action".into(),
+                to_hub: true,
+                remedy: "keep the number".into(),
+            }],
+            transactions: vec![used.clone()],
+            joins: vec![CutUse { text: Some("select $1".into()), ..used }],
+            functions: vec![object.clone()],
+            triggers: vec![object.clone()],
+            views: vec![object],
+        },
+    };
+    let report = ServicesReport {
+        database: "shop".into(),
+        tables: 25,
+        evidence: EvidenceSummary {
+            keys: 31,
+            functions_unread: vec!["public.f: it is written in c".into()],
+            workload: vec!["pg_stat_statements".into()],
+            ..EvidenceSummary::default()
+        },
+        seed: 1,
+        shown: "balanced".into(),
+        alternatives: vec![alternative],
+        hubs: vec![HubTable { table: "public.customer".into(), referring: 5, universal: false }],
+        polymorphic: vec![PolymorphicReference {
+            table: "public.attachment".into(),
+            type_column: "owner_type".into(),
+            id_column: "owner_id".into(),
+        }],
+        aside: vec![AsideTable { table: "public.schema_migrations".into(), reason: "bookkeeping".into() }],
+    };
+    insta::assert_snapshot!(json(&Output::new(report)));
+    let table = TableReport {
+        table: "public.coupon".into(),
+        service: Some("orders".into()),
+        confidence_percent: 60,
+        hub: false,
+        pulls: vec![pull],
+        neighbours: vec![TableNeighbour {
+            table: "public.orders".into(),
+            service: Some("orders".into()),
+            weight: 0.35,
+            ties: vec![tie],
+        }],
+    };
+    insta::assert_snapshot!(json(&Output::new(table)));
+}

@@ -54,6 +54,12 @@ pub fn placeable(catalog: &Catalog) -> BTreeSet<QualifiedName> {
     Tables::new(catalog).nodes.into_iter().map(|node| node.name).collect()
 }
 
+/// How many keys are declared between two different tables; one that each partition has for itself counts once.
+pub fn declared_keys(catalog: &Catalog) -> usize {
+    let tables = Tables::new(catalog);
+    tables.foreign_keys().iter().filter(|(table, key)| tables.number(&key.referenced) != Some(*table)).count()
+}
+
 /// What ties two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TieKind {

@@ -218,32 +218,27 @@ fn splits(shown: &ServicesAlternative, text: &mut String) {
     section("Could be split", &lines, text);
 }
 
+/// What could take the place of what crosses is said with `-v`; without it, the titles name the candidates.
 fn price(price: &BoundaryPrice, verbose: u8, text: &mut String) {
     let most = if verbose > 0 { usize::MAX } else { SHOWN };
+    let remedy = |remedy: &str| if verbose > 0 { remedy.to_owned() } else { String::new() };
     let key = |cut: &CutKey| {
-        [
-            cut.key.clone(),
-            format!("{} to {}", cut.from, cut.to),
-            format!("on delete {}", cut.on_delete),
-            cut.remedy.clone(),
-        ]
+        let between = format!("{} to {}", cut.from, cut.to);
+        let constraint = if cut.constraint.is_some() { "" } else { "not declared, " };
+        [cut.key.clone(), between, format!("{constraint}on delete {}", cut.on_delete), remedy(&cut.remedy)]
     };
     let keys: Vec<[String; 4]> = price.keys.iter().map(key).collect();
     list("Keys cut", &keys, most, text);
     let used = |cut: &CutUse| {
         let what = cut.text.as_deref().map_or_else(|| format!("writes {}", cut.writes.join(", ")), one_line);
-        [
-            what,
-            format!("{} times", cleave_model::format_count(cut.count)),
-            cut.services.join(", "),
-            cut.remedy.clone(),
-        ]
+        let times = format!("{} times", cleave_model::format_count(cut.count));
+        [what, times, cut.services.join(", "), remedy(&cut.remedy)]
     };
     let transactions: Vec<[String; 4]> = price.transactions.iter().map(used).collect();
-    list("Transactions over several services", &transactions, most, text);
+    list("Transactions over several services, candidates for a saga", &transactions, most, text);
     let joins: Vec<[String; 4]> = price.joins.iter().map(used).collect();
-    list("Statements over several services", &joins, most, text);
-    let object = |cut: &CutObject| [cut.object.clone(), cut.services.join(", "), cut.remedy.clone()];
+    list("Statements over several services, candidates for a copy or a projection", &joins, most, text);
+    let object = |cut: &CutObject| [cut.object.clone(), cut.services.join(", "), remedy(&cut.remedy)];
     for (title, objects) in [
         ("Functions in the way", &price.functions),
         ("Triggers in the way", &price.triggers),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as expected")]
 
 mod arguments;
+mod assess_services;
 mod assessing;
 mod bad_input;
 mod browser;

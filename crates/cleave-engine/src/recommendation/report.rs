@@ -2,7 +2,7 @@
 
 use super::Looked;
 use cleave_api as api;
-use cleave_assess::evidence::{ImpliedKey, Tie};
+use cleave_assess::evidence::{ImpliedKey, Tie, declared_keys};
 use cleave_assess::services::{
     Alternative, CutKey, CutObject, CutUse, Grain, Price, Pull, Recommendation, Wishes, service_names, toml,
 };
@@ -105,14 +105,9 @@ pub fn table_report(found: &Recommendation, grain: Grain, table: &QualifiedName)
 fn evidence(looked: &Looked, found: &Recommendation) -> api::EvidenceSummary {
     let keys =
         |chosen: &dyn Fn(&ImpliedKey) -> bool| looked.implied.iter().filter(|key| chosen(key)).count() as u64;
-    let declared = looked
-        .catalog
-        .tables
-        .iter()
-        .flat_map(|table| table.foreign_keys.iter().filter(move |key| key.referenced != table.name));
     let unread = looked.functions.unread.iter();
     api::EvidenceSummary {
-        keys: declared.count() as u64,
+        keys: declared_keys(&looked.catalog) as u64,
         implied_keys: keys(&|key| key.included.is_some() && key.holds()),
         implied_keys_unproven: keys(&|key| key.included.is_none()),
         implied_keys_refuted: keys(&|key| !key.holds()),
