@@ -6,6 +6,7 @@ mod overview;
 pub mod services;
 pub mod table;
 pub mod wishes;
+mod page;
 
 use crate::context::Context;
 use crate::failure::Failure;
