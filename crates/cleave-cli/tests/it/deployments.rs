@@ -201,7 +201,10 @@ async fn the_scripts_of_the_containers_run_an_upgrade_up_to_the_cutover() {
     let seed = std::fs::read_to_string(deploy().join("compose/seed.sql")).unwrap();
     let session = source.connect().await.unwrap();
     session
-        .batch_execute("do $$ begin if not exists (select from pg_roles where rolname = 'app') then create role app login; end if; end $$")
+        .batch_execute(
+            "do $$ begin if not exists (select from pg_roles where rolname = 'app') then create role app; end if; end $$; \
+             alter role app login password 'for the load'",
+        )
         .await
         .unwrap();
     session.batch_execute(&seed).await.unwrap();
@@ -217,7 +220,7 @@ async fn the_scripts_of_the_containers_run_an_upgrade_up_to_the_cutover() {
     let write = |name: &str, text: &str| std::fs::write(runner.path().join(name), text).unwrap();
     write("old_url", &source.url());
     write("new_url", &target.url());
-    write("app_password", "unused\n");
+    write("app_password", "for the load\n");
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let environment = [
         ("CLEAVE_CONFIG", "cleave.toml".to_owned()),
