@@ -1,6 +1,7 @@
 //! `cleave assess --html`: everything that an assessment says, as one page.
 
 use super::page;
+use crate::cli::WorkloadSources;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::files;
@@ -11,13 +12,17 @@ use cleave_assess::picture::Survey;
 use cleave_assess::report::{self, Page, Weight};
 use cleave_engine::Site;
 use cleave_model::DatabaseName;
-use cleave_model::workload::Workload;
 use std::path::Path;
 
 /// Reads the database and writes the page.
-pub(super) async fn run(path: &Path, database: Option<&str>, context: &Context) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    path: &Path,
+    database: Option<&str>,
+    workload: &WorkloadSources,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
     let page = match observed::choose(database, context)? {
-        Chosen::Named(work, database) => configured(&work, &database).await?,
+        Chosen::Named(work, database) => configured(&work, &database, workload).await?,
         Chosen::Url(site) => alone(&site).await?,
     };
     let html = report::html(&page);
@@ -34,19 +39,24 @@ pub(super) async fn run(path: &Path, database: Option<&str>, context: &Context) 
 }
 
 /// A database of cleave.toml: both sides of its services are judged, and their boundary is drawn.
-async fn configured(work: &Work, database: &DatabaseName) -> Result<Page, Failure> {
+async fn configured(
+    work: &Work,
+    database: &DatabaseName,
+    workload: &WorkloadSources,
+) -> Result<Page, Failure> {
     let endpoint = work.topology.site(database)?.endpoint;
     let readiness = cleave_engine::assess(&endpoint).await?;
     let doctor = cleave_engine::doctor(&work.topology, None, &work.events).await?;
     let survey = cleave_engine::survey(&work.topology, database).await?;
-    let boundary = cleave_engine::boundary(&work.topology, None, &Workload::default()).await?;
+    let (boundary, problems) = cleave_engine::boundary(&work.topology, None, &workload.options()).await?;
     // What the doctor says of these services goes before what is true of any.
     let known = |finding: &Finding| {
         doctor.findings.iter().any(|said| said.code == finding.code && said.object == finding.object)
     };
     let further: Vec<Finding> = readiness.findings.into_iter().filter(|finding| !known(finding)).collect();
     let findings = doctor.findings.iter().cloned().chain(further).collect();
-    Ok(assemble(survey, findings, doctor.checks + readiness.checks, &boundary))
+    let page = assemble(survey, findings, doctor.checks + readiness.checks, &boundary);
+    Ok(Page { unread: page::unread(&problems, &boundary), ..page })
 }
 
 /// A database by itself.

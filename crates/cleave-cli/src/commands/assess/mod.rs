@@ -8,6 +8,7 @@ pub mod table;
 pub mod wishes;
 mod page;
 
+use crate::cli::WorkloadSources;
 use crate::context::Context;
 use crate::failure::Failure;
 use cleave_api::ExitCode;
@@ -33,6 +34,10 @@ pub struct AssessArgs {
     /// Write a page to this file instead: it needs nothing from elsewhere, can be searched, printed, and read on a phone
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+
+    /// Where the page's statements and transactions are read from
+    #[command(flatten)]
+    pub workload: WorkloadSources,
 }
 
 /// Parts of an assessment.
@@ -52,7 +57,9 @@ pub async fn run(arguments: AssessArgs, context: &Context) -> Result<ExitCode, F
         (Some(AssessPart::Boundary(arguments)), _) => boundary::run(arguments, context).await,
         (Some(AssessPart::Services(arguments)), _) => services::run(arguments, context).await,
         (Some(AssessPart::Table(arguments)), _) => table::run(arguments, context).await,
-        (None, Some(html)) => html::run(html, arguments.database.as_deref(), context).await,
+        (None, Some(html)) => {
+            html::run(html, arguments.database.as_deref(), &arguments.workload, context).await
+        }
         (None, None) => overview::run(arguments.database.as_deref(), context).await,
     }
 }

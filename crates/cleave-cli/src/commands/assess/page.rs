@@ -1,6 +1,6 @@
 //! Reports of other verbs, as the page takes them.
 
-use cleave_api::{BoundaryCrossing, Finding, Severity};
+use cleave_api::{BoundaryCrossing, BoundaryReport, Finding, Problem, Severity};
 use cleave_assess::picture::{CrossingKind, GroupKind, Survey};
 use cleave_assess::report::{Alternative, BoundaryLine, FindingCard, ProposedService, ProposedTable, Weight};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,19 @@ pub(super) fn crossing(crossing: &BoundaryCrossing) -> BoundaryLine {
         evidence: format!("{}{times}", crossing.evidence),
         remedy: crossing.remedy.clone(),
     }
+}
+
+/// What could not be looked at, or only in part.
+pub(super) fn unread(problems: &[Problem], boundary: &BoundaryReport) -> Vec<String> {
+    let mut sentences: Vec<String> =
+        problems.iter().map(|problem| format!("{}: {}", problem.code, problem.message)).collect();
+    if boundary.statements == 0 && boundary.transactions == 0 {
+        sentences.push("No workload was read: what crosses is what the catalog says.".to_owned());
+    }
+    if boundary.statements_unread > 0 {
+        sentences.push(format!("{} statements could not be read.", boundary.statements_unread));
+    }
+    sentences
 }
 
 /// The services of cleave.toml, as an alternative beside those that are proposed.
