@@ -36,7 +36,7 @@ async fn what_was_changed_on_one_of_both_is_shown_by_status() {
                  drop view public.event_new;
                  {reset}
                  create table public.event_2030 partition of customers.event for values from ('2030-01-01') to ('2031-01-01');
-                 alter role {1} set search_path = public",
+                 do $do$ begin execute format('alter role {1} in database %I set search_path = public', current_database()); end $do$",
                 shop.reader, shop.app
             ))
             .await
