@@ -166,7 +166,11 @@ fn locks(plan: &SplitPlan) -> Vec<LockUse> {
         object,
         mode: mode.to_owned(),
         step: step.to_owned(),
-        length: None,
+        length: Some(if mode == "SHARE UPDATE EXCLUSIVE" {
+            "one read of the table; readers and writers go on".to_owned()
+        } else {
+            "milliseconds: a change of the catalog".to_owned()
+        }),
     };
     let references: Vec<String> =
         plan.script.references.iter().map(|reference| dotted(&reference.table)).collect();

@@ -39,9 +39,12 @@ pub async fn run(
     let undo = switched.then(|| match direction {
         SwitchDirection::Cutover => next::rollback(name.as_str()),
         SwitchDirection::Rollback => {
-            let names_only = work.is_split(name)
-                || work.service(Some(name.as_str())).is_ok_and(|s| s.schema_move.is_some());
-            let why = if names_only {
+            let live = work
+                .loaded
+                .config
+                .service(name.as_str())
+                .is_some_and(|service| service.schema_move.is_none());
+            let why = if !live {
                 "changes the names again"
             } else {
                 "switches again, while a clean verification is fresh"

@@ -86,8 +86,12 @@ fn steps(plan: &SplitReport) -> Vec<[String; 3]> {
     numbered.map(|(at, step)| [format!("{:>2}", at + 1), step.name.clone(), step.summary.clone()]).collect()
 }
 
-fn locks(plan: &SplitReport) -> Vec<[String; 3]> {
-    plan.locks.iter().map(|lock| [lock.step.clone(), lock.mode.clone(), lock.object.clone()]).collect()
+fn locks(plan: &SplitReport) -> Vec<[String; 4]> {
+    let length = |lock: &cleave_api::LockUse| lock.length.clone().unwrap_or_default();
+    plan.locks
+        .iter()
+        .map(|lock| [lock.step.clone(), lock.mode.clone(), lock.object.clone(), length(lock)])
+        .collect()
 }
 
 fn summary(plan: &SplitReport, full: bool) -> String {

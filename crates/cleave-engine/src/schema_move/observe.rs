@@ -39,6 +39,7 @@ pub(super) async fn plan_on(
         .collect();
     let seen = Observation { catalog: &catalog, around: &around, claimed_elsewhere: &claimed_elsewhere };
     let mut plan = plan_schema_move(service, wish, &claimed, &seen);
+    plan.findings.extend(crate::split::in_open_split(session, &claimed).await?);
     plan.fingerprint = cleave_pg::fingerprint(session, &plan.oids()).await?;
     Ok(plan)
 }

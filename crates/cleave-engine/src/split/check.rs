@@ -88,16 +88,16 @@ impl SplitWork {
             at: timestamp(now),
             elapsed_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             rows: found.rows,
-            resumed: 0,
             since: None,
+            resumed: 0,
             repaired: None,
             tables: vec![TableVerdict {
                 table,
                 rows: found.rows,
                 rechecked: 0,
                 unproven: 0,
-                differences: found.wrong(),
                 entries: found.wrong(),
+                differences: found.wrong(),
             }],
             differences: Vec::new(),
         })
