@@ -275,6 +275,7 @@ fn what_a_change_left_behind() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one value of each part, written out")]
 fn proposed_services_with_every_part() {
     let tie = TableTie {
         table: "public.orders".into(),

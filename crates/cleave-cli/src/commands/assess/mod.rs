@@ -3,10 +3,10 @@
 mod boundary;
 mod html;
 mod overview;
+mod page;
 pub mod services;
 pub mod table;
 pub mod wishes;
-mod page;
 
 use crate::cli::WorkloadSources;
 use crate::context::Context;
