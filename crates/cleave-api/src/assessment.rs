@@ -12,6 +12,8 @@ pub struct AssessmentPage {
     pub bytes: u64,
     /// Findings on it.
     pub findings: u64,
+    /// Ways to part the tables on it.
+    pub alternatives: u64,
     /// What crosses between services.
     pub crossings: u64,
     /// Tables on it.

@@ -1,6 +1,9 @@
 //! Reports of other verbs, as the page takes them.
 
-use cleave_api::{BoundaryCrossing, BoundaryReport, Finding, Problem, Severity};
+use cleave_api::{
+    BoundaryCrossing, BoundaryPrice, BoundaryReport, Finding, Problem, ServicesAlternative, ServicesReport,
+    Severity,
+};
 use cleave_assess::picture::{CrossingKind, GroupKind, Survey};
 use cleave_assess::report::{Alternative, BoundaryLine, FindingCard, ProposedService, ProposedTable, Weight};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,14 +40,24 @@ pub(super) fn crossing(crossing: &BoundaryCrossing) -> BoundaryLine {
 }
 
 /// What could not be looked at, or only in part.
-pub(super) fn unread(problems: &[Problem], boundary: &BoundaryReport) -> Vec<String> {
+pub(super) fn unread(
+    problems: &[Problem],
+    boundary: &BoundaryReport,
+    services: Option<&ServicesReport>,
+) -> Vec<String> {
     let mut sentences: Vec<String> =
         problems.iter().map(|problem| format!("{}: {}", problem.code, problem.message)).collect();
-    if boundary.statements == 0 && boundary.transactions == 0 {
-        sentences.push("No workload was read: what crosses is what the catalog says.".to_owned());
+    let evidence = services.map(|report| &report.evidence);
+    if evidence.is_none_or(|evidence| evidence.workload.is_empty()) {
+        sentences.push("No workload was read: what is said rests on structure and names.".to_owned());
     }
-    if boundary.statements_unread > 0 {
-        sentences.push(format!("{} statements could not be read.", boundary.statements_unread));
+    let unread = evidence.map_or(boundary.statements_unread, |evidence| evidence.statements_unread);
+    if unread > 0 {
+        sentences.push(format!("{unread} statements could not be read."));
+    }
+    let functions = evidence.map(|evidence| evidence.functions_unread.join(", ")).unwrap_or_default();
+    if !functions.is_empty() {
+        sentences.push(format!("What these functions use could not be read in full: {functions}."));
     }
     sentences
 }
@@ -80,4 +93,92 @@ pub(super) fn configured(survey: &Survey) -> Option<Alternative> {
         services,
         notes: Vec::new(),
     })
+}
+
+/// The proposed ways to cut, the recommended one first.
+pub(super) fn alternatives(report: &ServicesReport) -> Vec<Alternative> {
+    let mut sorted: Vec<&ServicesAlternative> = report.alternatives.iter().collect();
+    sorted.sort_by_key(|alternative| alternative.grain != report.shown);
+    sorted.into_iter().map(|proposed| alternative(proposed, report)).collect()
+}
+
+fn alternative(proposed: &ServicesAlternative, report: &ServicesReport) -> Alternative {
+    let recommended = proposed.grain == report.shown;
+    let name = if recommended {
+        format!("Proposed: {}, recommended", proposed.grain)
+    } else {
+        format!("Proposed: {}", proposed.grain)
+    };
+    let unsure: BTreeMap<&str, String> = proposed
+        .unsure
+        .iter()
+        .map(|unsure| {
+            let pulls = unsure.pulls.iter().filter(|pull| pull.service != unsure.service);
+            let others: Vec<&str> = pulls.map(|pull| pull.service.as_str()).collect();
+            (unsure.table.as_str(), format!("or in {}", others.join(", ")))
+        })
+        .filter(|(_, note)| note != "or in ")
+        .collect();
+    let table = |table: &cleave_api::ProposedTable| ProposedTable {
+        name: table.table.clone(),
+        confidence_percent: u8::try_from(table.confidence_percent).ok(),
+        note: unsure.get(table.table.as_str()).cloned(),
+    };
+    Alternative {
+        name,
+        summary: format!(
+            "{} % of the runs agree. The percentage beside a table is the share of runs in which it was with the others of its service.",
+            proposed.stability_percent
+        ),
+        prices: prices(&proposed.price),
+        services: proposed
+            .services
+            .iter()
+            .map(|service| ProposedService {
+                name: service.name.clone(),
+                tables: service.tables.iter().map(table).collect(),
+            })
+            .collect(),
+        notes: notes(proposed, report),
+    }
+}
+
+fn prices(price: &BoundaryPrice) -> Vec<(u64, String)> {
+    let parts = [
+        (price.keys.len(), "keys cut"),
+        (price.transactions.len(), "transactions to become sagas"),
+        (price.joins.len(), "joins across"),
+        (price.functions.len(), "functions across"),
+        (price.triggers.len(), "triggers across"),
+        (price.views.len(), "views across"),
+    ];
+    parts.into_iter().map(|(count, what)| (count as u64, what.to_owned())).collect()
+}
+
+fn notes(proposed: &ServicesAlternative, report: &ServicesReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    for split in &proposed.splits {
+        let owner = |owner: &cleave_api::ProposedOwner| match &owner.service {
+            Some(service) => format!("{} by {}", service, owner.reached_by),
+            None => owner.reached_by.clone(),
+        };
+        let owners: Vec<String> = split.owners.iter().map(owner).collect();
+        notes.push(format!("{} could be split among its owners: {}.", split.table, owners.join(", ")));
+    }
+    let hubs: Vec<&str> = report.hubs.iter().map(|hub| hub.table.as_str()).collect();
+    if !hubs.is_empty() {
+        notes.push(format!(
+            "So many tables refer to these that they are shared identity: {}.",
+            hubs.join(", ")
+        ));
+    }
+    if !proposed.unassigned.is_empty() {
+        notes.push(format!("Nothing ties these to any other table: {}.", proposed.unassigned.join(", ")));
+    }
+    let aside = report.aside.iter().map(|aside| format!("{} ({})", aside.table, aside.reason));
+    let aside: Vec<String> = aside.collect();
+    if !aside.is_empty() {
+        notes.push(format!("Left aside: {}.", aside.join(", ")));
+    }
+    notes
 }
