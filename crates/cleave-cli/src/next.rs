@@ -70,9 +70,11 @@ fn following(service: &ServiceStatus) -> NextStep {
         VerificationState::Unproven => {
             NextStep::cleave(["verify", name], "some rows changed too often to be compared", Risk::Read)
         }
-        VerificationState::Stale => {
-            NextStep::cleave(["verify", name], "the verification is too old", Risk::Read)
-        }
+        VerificationState::Stale => NextStep::cleave(
+            ["verify", name],
+            "the last verification is too old, or from before the last switch",
+            Risk::Read,
+        ),
         VerificationState::Clean => {
             NextStep::cleave(["cutover", name], "both sides are equal", Risk::Reversible)
         }

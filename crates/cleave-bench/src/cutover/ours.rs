@@ -30,12 +30,13 @@ pub(super) async fn run(arena: &Arena, database: &str, switches: u32) -> Result<
     let (_canceller, cancelled) = cancellation();
     let mut engine = Engine::new(topology, Events::silent(), cancelled);
     engine.execute(&service, Verb::Apply(None)).await?;
-    engine.execute(&service, Verb::Verify).await?;
     let writers = library::writers(&Endpoint::new("monolith", &m)).await?;
     let mut gaps_ms = Vec::new();
     let mut aborted = 0;
     for switch in 0..switches {
         let verb = if switch % 2 == 0 {
+            // Each home needs its own comparison before the next cutover; no writer waits for it.
+            engine.execute(&service, Verb::Verify).await?;
             Verb::Cutover { dry_run: false }
         } else {
             Verb::Rollback { dry_run: false }

@@ -5,7 +5,7 @@ use super::narration::Narration;
 use super::servers::{SERVICE_OWNER, Servers};
 use super::transactions::Transactions;
 use super::{Wishes, storefront};
-use cleave_api::{CutoverOutcome, CutoverReport, VerifyReport};
+use cleave_api::{CutoverOutcome, CutoverReport};
 use cleave_engine::{Answer, Engine, EngineError, Topology, Verb};
 use cleave_model::{ServiceName, format_bytes, format_count};
 use cleave_sandbox::{Endpoint, Pace, Record, Workload};
@@ -115,21 +115,22 @@ impl Journey {
         self.engine.execute(&self.service, Verb::Apply(Some(Box::new(plan)))).await?;
         let copied = format_count(self.narration.rows_copied());
         self.narration.tell(format!("apply: {copied} rows copied; the new home follows every commit"));
-        let verified = self.verify().await?;
+        self.verify("verify").await
+    }
+
+    /// Compares both sides: each home needs its own comparison before the next cutover.
+    async fn verify(&mut self, label: &str) -> Result<(), DemoError> {
+        let verified = match self.engine.execute(&self.service, Verb::Verify).await? {
+            Answer::Verification(report) => report,
+            other => return Err(unexpected(&other)),
+        };
         self.narration.tell(format!(
-            "verify: {} rows compared in {:.1} s while both sides are written to, {} differences",
+            "{label}: {} rows compared in {:.1} s while both sides are written to, {} differences",
             format_count(verified.rows),
             seconds(verified.elapsed_ms),
             verified.differences.len()
         ));
         Ok(())
-    }
-
-    async fn verify(&mut self) -> Result<VerifyReport, DemoError> {
-        match self.engine.execute(&self.service, Verb::Verify).await? {
-            Answer::Verification(report) => Ok(report),
-            other => Err(unexpected(&other)),
-        }
     }
 
     /// There and back as often as wished, then there for good.
@@ -138,6 +139,7 @@ impl Journey {
             let label = format!("round {round} of {}: ", self.wishes.rounds);
             self.switch(Verb::Cutover { dry_run: false }, &format!("{label}cutover")).await?;
             self.switch(Verb::Rollback { dry_run: false }, &format!("{label}rollback")).await?;
+            self.verify(&format!("{label}verify")).await?;
         }
         self.switch(Verb::Cutover { dry_run: false }, "cutover, to stay").await?;
         self.engine.execute(&self.service, Verb::Complete).await?;

@@ -35,6 +35,7 @@ async fn a_proof_tells_what_was_done_and_holds_until_somebody_changes_what_it_is
     let check = ["history", "--check", "proof.json"];
     store.expect(0, &check).await;
     // What comes later does not speak against it.
+    store.expect(0, &["verify"]).await;
     store.expect(0, &["cutover", "--yes"]).await;
     store.expect(0, &check).await;
 

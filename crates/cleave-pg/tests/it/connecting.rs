@@ -8,6 +8,7 @@ use crate::{
 use cleave_pg::{During, Endpoint};
 use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
+use std::time::Duration;
 
 #[tokio::test]
 async fn every_way_to_ask_for_a_password_is_answered_by_both_kinds_of_connection() {
@@ -176,10 +177,16 @@ async fn notices_are_collected_and_errors_leave_row_values_out() {
 async fn a_terminated_session_is_a_lost_connection() {
     on_every_version("lost", async |database| {
         let (victim, other) = (session(&database).await, session(&database).await);
-        let kill = format!("select pg_terminate_backend({})", victim.backend_pid());
-        let (outcome, killed) =
-            tokio::join!(victim.batch_execute("select pg_sleep(60)"), other.batch_execute(&kill));
-        killed.unwrap();
+        let pid = victim.backend_pid();
+        let sleeps = "select exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')";
+        let killing = async {
+            // Killed before its statement has come, it could not say why it ends.
+            while !other.query_one(sleeps, &[&pid]).await.unwrap().get::<_, bool>(0) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other.batch_execute(&format!("select pg_terminate_backend({pid})")).await.unwrap();
+        };
+        let (outcome, ()) = tokio::join!(victim.batch_execute("select pg_sleep(60)"), killing);
         let error = outcome.during("sleeping").unwrap_err();
         assert_eq!((error.code(), error.sqlstate()), ("C0108", Some("57P01")), "{error}");
         let error = victim.batch_execute("select 1").await.during("going on").unwrap_err();

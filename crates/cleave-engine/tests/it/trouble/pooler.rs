@@ -177,6 +177,7 @@ async fn clients_of_a_transaction_pool_follow_the_home_there_and_back_and_none_i
         assert_eq!(front.leads_to().await, name_of(&stage.m));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
         clients.go_on(&front.pooler).await;
+        stage.verb(Verb::Verify).await.unwrap();
     }
     switched(stage.cutover().await);
     clients.go_on(&front.pooler).await;
