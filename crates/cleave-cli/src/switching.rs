@@ -47,7 +47,7 @@ pub async fn run(
             let why = if !live {
                 "changes the names again"
             } else {
-                "switches again, while a clean verification is fresh"
+                "switches again, after a new comparison of both sides"
             };
             again(name, SwitchDirection::Cutover, why)
         }
