@@ -23,7 +23,7 @@ use postgres_protocol::message::{
 };
 use std::{fmt, time::Duration};
 use tokio::{
-    io::{AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
     time::timeout,
 };
 use wire::{Frame, FrameReader};
@@ -269,7 +269,11 @@ impl ReplicationSession {
             frontend::cancel_request(self.key.pid, self.key.secret, &mut message);
             let sent = async {
                 stream.write_all(&message).await?;
-                stream.shutdown().await
+                stream.shutdown().await?;
+                // The server closes when it has sent its last signal; one that came late would end the next command.
+                let mut rest = [0; 64];
+                while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {}
+                Ok::<_, std::io::Error>(())
             };
             sent.await.map_err(|error| PgError::lost(&what, error.to_string()))
         })

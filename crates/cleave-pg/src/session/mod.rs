@@ -16,11 +16,11 @@ use driver::{Driver, Inbox};
 use std::{
     convert::Infallible,
     fmt,
-    future::{Ready, ready},
+    future::{self, Ready},
     ops::{Deref, DerefMut},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -89,7 +89,7 @@ async fn open(stream: Stream, target: &Target, purpose: &str) -> Result<Session,
     // The stream is as encrypted as it will be; `Direct` makes the driver ask it for its channel binding at once.
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let (client, connection) =
-        config.connect_raw(Prepared(stream), AsItIs).await.map_err(|error| refusal(target, &error))?;
+        config.connect_raw(Prepared::new(stream), AsItIs).await.map_err(|error| refusal(target, &error))?;
     let server_version_num =
         connection.parameter("server_version").and_then(settings::version_num).unwrap_or_default();
     let canceller = Canceller { token: client.cancel_token(), target: target.clone() };
@@ -179,7 +179,8 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// See [`Session::cancel`].
+    /// See [`Session::cancel`]. Returns when the server has closed the request's connection: it signals a session more than
+    /// once, and a signal that comes late would end the session's next statement.
     ///
     /// # Errors
     /// The server cannot be reached for the request.
@@ -187,7 +188,8 @@ impl Canceller {
         let what = format!("sending a cancel request to {}", self.target.server);
         transport::within(CANCEL_LIMIT, &what, async {
             let stream = self.target.open().await?;
-            self.token.cancel_query_raw(Prepared(stream), AsItIs).await.during(&what)
+            let request = Prepared { waits_for_end: true, ..Prepared::new(stream) };
+            self.token.cancel_query_raw(request, AsItIs).await.during(&what)
         })
         .await
     }
@@ -208,16 +210,26 @@ impl TlsConnect<Prepared> for AsItIs {
     type Future = Ready<Result<Prepared, Infallible>>;
 
     fn connect(self, stream: Prepared) -> Self::Future {
-        ready(Ok(stream))
+        future::ready(Ok(stream))
     }
 }
 
 /// Our stream as the driver wants it.
-struct Prepared(Stream);
+struct Prepared {
+    stream: Stream,
+    /// A shutdown of this side ends only when the server has closed the other one.
+    waits_for_end: bool,
+}
+
+impl Prepared {
+    const fn new(stream: Stream) -> Self {
+        Self { stream, waits_for_end: false }
+    }
+}
 
 impl TlsStream for Prepared {
     fn channel_binding(&self) -> ChannelBinding {
-        let binding = self.0.channel_binding().map(<[u8]>::to_vec);
+        let binding = self.stream.channel_binding().map(<[u8]>::to_vec);
         binding.map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
@@ -228,7 +240,7 @@ impl AsyncRead for Prepared {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -238,14 +250,21 @@ impl AsyncWrite for Prepared {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        while self.waits_for_end {
+            let mut bytes = [0; 64];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            self.waits_for_end = read.is_ok() && !buffer.filled().is_empty();
+        }
+        Poll::Ready(Ok(()))
     }
 }

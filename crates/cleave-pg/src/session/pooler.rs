@@ -72,7 +72,7 @@ impl Startup for ConsoleStartup {
             config.password(password);
         }
         config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
-        let connected = config.connect_raw(Prepared(stream), AsItIs).await;
+        let connected = config.connect_raw(Prepared::new(stream), AsItIs).await;
         let (client, connection) = connected.map_err(|error| refusal(target, &error))?;
         tokio::spawn(async move {
             // An error shows at the client's next command.
