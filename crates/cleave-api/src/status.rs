@@ -118,6 +118,29 @@ pub struct StreamStatus {
     pub lag_ms: Option<u64>,
     /// End of the last applied transaction: `16/B374D848`.
     pub position: Option<String>,
+    /// What both servers' monitoring views say of it; null where the slot is missing or could not be asked for.
+    pub replication: Option<ReplicationStatus>,
+}
+
+/// One stream as the servers see it: `pg_replication_slots` and `pg_stat_replication` on its source (manual, sections 53.20
+/// and 27.2.4), `pg_replication_origin` on its target. What `pg_stat_subscription` shows of a subscription stands in
+/// [`StreamStatus`]: the position and how long ago it moved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReplicationStatus {
+    /// The source's process that reads the slot; null if nobody does.
+    pub pid: Option<i32>,
+    /// `startup`, `catchup` or `streaming`; null while the backlog is read with SQL, or where the role may not see it.
+    pub state: Option<String>,
+    /// The last position that the source has sent.
+    pub sent: Option<String>,
+    /// Everything before it is stored on the target, and the source need not keep it.
+    pub confirmed: Option<String>,
+    /// Since the reader last answered the source.
+    pub last_answer_ms: Option<u64>,
+    /// Log that may still be written before the slot is lost; null without `max_slot_wal_keep_size`.
+    pub safe_wal_bytes: Option<i64>,
+    /// The origin that marks on the target what the stream writes.
+    pub origin: String,
 }
 
 /// Which way a stream flows.

@@ -6,8 +6,8 @@ use crate::{
     planning,
 };
 use cleave_api::{
-    History, HistoryEntry, HistoryEvent, MoveKind, Problem, ServiceState, ServiceStatus, StatusReport,
-    StreamDirection, StreamStatus, VerificationState, VerificationStatus, WalStatus,
+    History, HistoryEntry, HistoryEvent, MoveKind, Problem, ReplicationStatus, ServiceState, ServiceStatus,
+    StatusReport, StreamDirection, StreamStatus, VerificationState, VerificationStatus, WalStatus,
 };
 use cleave_config::Service;
 use cleave_journal::{EntryEvent, Lease, MoveRow, MoveState, VerificationOutcome};
@@ -205,7 +205,35 @@ async fn stream(
         lag_bytes: lag,
         lag_ms: applied_ago_ms(target, &labels::stream(&row.service, direction)).await?,
         position: position.map(|position| Lsn(position.position.lsn.0).to_string()),
+        replication: Some(replication(source, &slot, &row.service, direction).await?),
     }))
+}
+
+/// The servers' own words for a stream.
+async fn replication(
+    source: &Session,
+    slot: &cleave_pg::slots::Slot,
+    service: &ServiceName,
+    direction: Direction,
+) -> Result<ReplicationStatus, EngineError> {
+    let sender = match slot.active_pid {
+        Some(pid) => cleave_pg::slots::sender(source, pid).await?,
+        None => None,
+    };
+    let shown = ReplicationStatus {
+        pid: slot.active_pid,
+        confirmed: slot.confirmed_flush.map(|lsn| lsn.to_string()),
+        safe_wal_bytes: slot.safe_wal_bytes,
+        origin: labels::origin(service, direction),
+        ..ReplicationStatus::default()
+    };
+    let Some(sender) = sender else { return Ok(shown) };
+    Ok(ReplicationStatus {
+        state: sender.state,
+        sent: sender.sent.map(|lsn| lsn.to_string()),
+        last_answer_ms: sender.last_answer_ms,
+        ..shown
+    })
 }
 
 fn wal_status(status: cleave_pg::slots::WalStatus) -> WalStatus {

@@ -85,6 +85,37 @@ pub async fn health(client: &Client, name: &str) -> Result<Option<Slot>, PgError
     row.as_ref().map(slot).transpose().during(&what)
 }
 
+/// A walsender, as `pg_stat_replication` shows it (manual 27.2.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// `startup`, `catchup`, `streaming`, `stopping`; `None` where the role may not see another role's.
+    pub state: Option<String>,
+    /// The last position that it has sent.
+    pub sent: Option<Lsn>,
+    /// Since the reader's last answer, by the server's clock.
+    pub last_answer_ms: Option<u64>,
+}
+
+/// The walsender of a process; `None` if it is none: a slot is also read by SQL.
+///
+/// # Errors
+/// A failed query.
+pub async fn sender(client: &Client, pid: i32) -> Result<Option<Sender>, PgError> {
+    let what = "looking at a walsender";
+    let sql = "select state, sent_lsn,
+                      greatest(extract(epoch from clock_timestamp() - reply_time) * 1000, 0)::bigint
+               from pg_stat_replication where pid = $1";
+    let sender = |row: &Row| {
+        let age: Option<i64> = row.try_get(2)?;
+        Ok(Sender {
+            state: row.try_get(0)?,
+            sent: row.try_get::<_, Option<PgLsn>>(1)?.map(lsn),
+            last_answer_ms: age.and_then(|age| u64::try_from(age).ok()),
+        })
+    };
+    client.query_opt(sql, &[&pid]).await.and_then(|row| row.as_ref().map(sender).transpose()).during(what)
+}
+
 /// True if a slot of that name exists in the cluster, of whatever kind.
 ///
 /// # Errors

@@ -25,6 +25,15 @@ fn a_status_with_a_stream_and_a_copy() {
         lag_bytes: Some(1_200),
         lag_ms: Some(300),
         position: Some("16/B374D848".into()),
+        replication: Some(ReplicationStatus {
+            pid: Some(4711),
+            state: Some("streaming".into()),
+            sent: Some("16/B374DD00".into()),
+            confirmed: Some("16/B374D848".into()),
+            last_answer_ms: Some(900),
+            safe_wal_bytes: None,
+            origin: "cleave_films_forward".into(),
+        }),
     };
     let service = ServiceStatus {
         kind: cleave_api::MoveKind::Live,

@@ -3,8 +3,8 @@
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::{Human, problem, table};
 use cleave_api::{
-    CopyProgress, MoveKind, ServiceState, ServiceStatus, StatusReport, StreamDirection, StreamStatus,
-    VerificationState, VerificationStatus, WalStatus,
+    CopyProgress, MoveKind, ReplicationStatus, ServiceState, ServiceStatus, StatusReport, StreamDirection,
+    StreamStatus, VerificationState, VerificationStatus, WalStatus,
 };
 use cleave_model::{format_bytes, format_count, format_duration_ms};
 
@@ -46,6 +46,7 @@ fn write_service(service: &ServiceStatus, verbose: u8, text: &mut String) {
         rows.push(stream_row(stream));
         if verbose > 0 {
             rows.push(slot_row(stream));
+            rows.extend(stream.replication.iter().flat_map(replication_rows));
         }
     }
     if service.state != ServiceState::Planned && service.kind != MoveKind::Schema {
@@ -101,6 +102,24 @@ fn slot_row(stream: &StreamStatus) -> [String; 3] {
     let position = stream.position.as_deref().unwrap_or("none");
     let route = format!("{} to {}, slot {}, position {position}", stream.source, stream.target, stream.slot);
     [String::new(), String::new(), paint(DIM, &route)]
+}
+
+/// `pg_replication_slots`, `pg_stat_replication` and `pg_replication_origin` in words.
+fn replication_rows(seen: &ReplicationStatus) -> [[String; 3]; 2] {
+    let mut reader = vec![match (seen.pid, &seen.state) {
+        (None, _) => "nobody reads the slot".to_owned(),
+        (Some(pid), Some(state)) => format!("read by the source's process {pid}, {state}"),
+        (Some(pid), None) => format!("read by the source's process {pid}"),
+    }];
+    reader.extend(seen.last_answer_ms.map(|ago| format!("last answer {} ago", format_duration_ms(ago))));
+    reader.extend(seen.safe_wal_bytes.map(|left| {
+        format!("{} more of log until the slot is lost", format_bytes(left.max(0).unsigned_abs()))
+    }));
+    let mut positions = Vec::new();
+    positions.extend(seen.sent.as_ref().map(|sent| format!("sent {sent}")));
+    positions.extend(seen.confirmed.as_ref().map(|confirmed| format!("confirmed {confirmed}")));
+    positions.push(format!("writes with origin {}", seen.origin));
+    [reader, positions].map(|words| [String::new(), String::new(), paint(DIM, &words.join(", "))])
 }
 
 fn verification_row(verification: &VerificationStatus) -> [String; 3] {

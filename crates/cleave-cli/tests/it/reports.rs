@@ -22,6 +22,15 @@ fn a_status_shows_copy_streams_and_verification() {
         lag_bytes: Some(1_200_000),
         lag_ms: Some(300),
         position: Some("16/B374D848".into()),
+        replication: Some(ReplicationStatus {
+            pid: armed.then_some(4711),
+            state: armed.then(|| "streaming".into()),
+            sent: armed.then(|| "16/B374DD00".into()),
+            confirmed: Some("16/B374D848".into()),
+            last_answer_ms: armed.then_some(900),
+            safe_wal_bytes: armed.then_some(10_000_000_000),
+            origin: format!("cleave_films_{}", if armed { "forward" } else { "back" }),
+        }),
     };
     let following = ServiceStatus {
         kind: cleave_api::MoveKind::Live,

@@ -13,6 +13,7 @@ mod doctor;
 mod init;
 mod journey;
 mod least_privilege;
+mod monitoring;
 mod pagila;
 mod places;
 mod privileges;

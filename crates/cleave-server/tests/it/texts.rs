@@ -53,6 +53,7 @@ fn status() -> StatusReport {
                 lag_bytes: Some(512),
                 lag_ms: Some(1500),
                 position: Some("0/1".to_owned()),
+                replication: None,
             }],
             copy: None,
             verification: VerificationStatus {
