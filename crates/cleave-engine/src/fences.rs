@@ -16,46 +16,74 @@ const UNFENCED: &str = "
     left join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = $2
     where t.oid is null or t.tgenabled <> 'A' order by 1, 2";
 
-/// One problem per table that should have a fence and has none that works. While a side is the home its fence lets
+/// A table whose fence would not hold.
+pub(crate) struct Weakened {
+    /// Where it lies.
+    pub(crate) database: DatabaseName,
+    /// The table.
+    pub(crate) table: QualifiedName,
+    /// The trigger exists, but its owner has disabled it or made it fire for ordinary sessions only.
+    is_there: bool,
+    service: ServiceName,
+}
+
+impl Weakened {
+    /// What is wrong with it.
+    pub(crate) fn seen(&self) -> String {
+        let state = if self.is_there { "does not fire always" } else { "is missing" };
+        format!("the fence of {} in {} {state}", self.table, self.database)
+    }
+
+    /// The statements that put it back.
+    pub(crate) fn fix(&self) -> String {
+        cleave_ddl::fence::triggers(&self.service, std::slice::from_ref(&self.table)).join("; ")
+    }
+
+    /// As `status` tells it.
+    pub(crate) fn problem(&self) -> Problem {
+        let message = format!("{}: writes there would not be stopped", self.seen());
+        let (fix, service) = (self.fix(), &self.service);
+        Problem::warning("C0721", message).hint(format!(
+            "find out who changed it, run `{fix}` there, and compare with `cleave verify {service}`"
+        ))
+    }
+}
+
+/// One per table that should have a fence and has none that works. While a side is the home its fence lets
 /// everybody through, but it has to be there, or it could not be closed in time.
 pub(crate) async fn weakened(
     row: &MoveRow,
     plan: &MovePlan,
     (m, n): (&Session, &Session),
-) -> Result<Vec<Problem>, EngineError> {
+) -> Result<Vec<Weakened>, EngineError> {
     let tables = |of: &dyn Fn(&cleave_plan::PlannedTable) -> QualifiedName| -> Vec<String> {
         plan.row_tables().map(|table| of(table).quoted()).collect()
     };
-    let mut problems = Vec::new();
+    let mut weakened = Vec::new();
     if matches!(row.state, MoveState::Copying | MoveState::Following | MoveState::Switched) {
         let names = tables(&|table| table.target.qualified());
-        problems.extend(unfenced(n, (&row.service, &row.target), &names).await?);
+        weakened.extend(unfenced(n, (&row.service, &row.target), &names).await?);
     }
     let copy_is_kept = plan.copy_kept && matches!(row.state, MoveState::Completing | MoveState::Done);
     if row.state == MoveState::Switched || copy_is_kept {
         let names = tables(&|table| plan.left_behind(&table.source));
-        problems.extend(unfenced(m, (&row.service, &row.source), &names).await?);
+        weakened.extend(unfenced(m, (&row.service, &row.source), &names).await?);
     }
-    Ok(problems)
+    Ok(weakened)
 }
 
 async fn unfenced(
     session: &Session,
     (service, database): (&ServiceName, &DatabaseName),
     names: &[String],
-) -> Result<Vec<Problem>, EngineError> {
+) -> Result<Vec<Weakened>, EngineError> {
     let rows =
         session.query(UNFENCED, &[&names, &labels::FENCE_TRIGGER]).await.during("looking at the fences")?;
-    let problem = |row: &tokio_postgres::Row| {
-        let (schema, name, is_there): (&str, &str, bool) = (row.get(0), row.get(1), row.get(2));
-        let table = QualifiedName::new(schema, name);
-        let state = if is_there { "does not fire always" } else { "is missing" };
-        let fix = cleave_ddl::fence::triggers(service, std::slice::from_ref(&table)).join("; ");
-        let message =
-            format!("the fence of {table} in {database} {state}: writes there would not be stopped");
-        Problem::warning("C0721", message).hint(format!(
-            "find out who changed it, run `{fix}` there, and compare with `cleave verify {service}`"
-        ))
+    let weakened = |row: &tokio_postgres::Row| Weakened {
+        database: database.clone(),
+        table: QualifiedName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)),
+        is_there: row.get(2),
+        service: service.clone(),
     };
-    Ok(rows.iter().map(problem).collect())
+    Ok(rows.iter().map(weakened).collect())
 }

@@ -107,7 +107,8 @@ async fn moved(
         }
     }
     status.copy = copy(row, &n).await?;
-    status.problems.extend(crate::fences::weakened(row, &stored_plan(row)?, (m, &n)).await?);
+    let weakened = crate::fences::weakened(row, &stored_plan(row)?, (m, &n)).await?;
+    status.problems.extend(weakened.iter().map(crate::fences::Weakened::problem));
     let open = cleave_journal::open_work(&**m, &service.name, 1).await?;
     if let Some(item) = open.first() {
         status.problems.push(Problem::warning(

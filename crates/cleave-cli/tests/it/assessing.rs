@@ -27,6 +27,13 @@ async fn an_assessment_counts_what_is_there_and_finds_what_blocks_a_move() {
     let by_url = store.json(0, &["assess", "--database", "env:MONOLITH_URL"]).await;
     assert_eq!(by_url["data"]["size"]["tables"], 4);
     assert_eq!(codes(&by_url), codes(&report));
+    // What is proposed next can be typed as it stands, and looks at the same database.
+    for at in [1, 2] {
+        let argv = by_url["next_steps"][at]["argv"].as_array().unwrap();
+        let words: Vec<&str> = argv.iter().skip(1).map(|word| word.as_str().unwrap()).collect();
+        assert_eq!(words[words.len() - 2..], ["--database", "env:MONOLITH_URL"]);
+        store.json(0, &words).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

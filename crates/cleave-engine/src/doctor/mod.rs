@@ -3,7 +3,7 @@
 //! - [`sides`]: which databases are looked at, and for which services. [`connection`]: whether they answer.
 //! - [`observe`]: reads a server. What that means for any move is judged by the rules of `cleave_assess::readiness`; what it
 //!   means for the services of cleave.toml, by one file per group of checks, all pure: [`capacity`], [`rights`], [`tables`],
-//!   [`bridge`]. [`isolation`] is a report of its own.
+//!   [`bridge`]. [`fences`]: whether those of moves under way still stand. [`isolation`] is a report of its own.
 //! - [`touched`]: what of a source database a move changes. [`privileges`]: the script that gives a role the rights.
 //!
 //! It only reads: nothing is left behind, but for the replica mode of a session that is closed at once.
@@ -11,6 +11,7 @@
 mod bridge;
 mod capacity;
 mod connection;
+mod fences;
 mod isolation;
 mod observe;
 mod privileges;
@@ -76,6 +77,7 @@ pub async fn doctor_at(
     services_together(topology, &visits, &seen, &mut report);
     upgrades(topology, &visits, &seen, &mut report).await;
     in_place(topology, services, &mut report).await;
+    fences::check(topology, services, databases, &mut report).await;
     report.findings.sort_by_key(|finding| Reverse(finding.severity));
     Ok(report)
 }

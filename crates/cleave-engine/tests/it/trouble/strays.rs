@@ -2,7 +2,7 @@
 
 use super::servers::verified;
 use super::stage::{House, on, switched};
-use cleave_engine::{Answer, Verb};
+use cleave_engine::{Answer, Events, Verb};
 use cleave_model::QualifiedName;
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_write_to_the_copy_that_stays_behind_stops_the_forward_stream() {
 }
 
 #[tokio::test]
-async fn a_fence_that_its_owner_has_disabled_or_dropped_is_told_by_status() {
+async fn a_fence_that_its_owner_has_disabled_or_dropped_is_told_by_status_and_doctor() {
     let house = House::verified("fence_off").await;
     let stage = &house.stage;
     let told = || async {
@@ -152,10 +152,22 @@ async fn a_fence_that_its_owner_has_disabled_or_dropped_is_told_by_status() {
     assert_eq!(told().await, expected("films.film in products", "does not fire always", &fix("films")));
     stage.on_n("alter table films.film enable trigger cleave_fence").await;
     assert_eq!(told().await, expected("films.film in products", "does not fire always", &fix("films")));
+    let warned = |report: &cleave_api::DoctorReport| {
+        let warned = report.findings.iter().filter(|finding| finding.code == "C0721");
+        warned.map(|finding| (finding.seen.clone(), finding.fix_sql.clone())).collect::<Vec<_>>()
+    };
     stage.on_n("drop trigger cleave_fence on films.film").await;
     assert_eq!(told().await, expected("films.film in products", "is missing", &fix("films")));
+    let seen = "the fence of films.film in products is missing".to_owned();
+    let repair = fix("films").replace("SERVICE", stage.service().as_str());
+    let doctor = async || {
+        let services = [stage.service()];
+        cleave_engine::doctor(&stage.topology(), Some(&services), &Events::silent()).await.unwrap()
+    };
+    assert_eq!(warned(&doctor().await), [(seen, Some(repair))]);
     stage.on_n(&fix("films").replace("SERVICE", stage.service().as_str())).await;
     assert_eq!(told().await, "");
+    assert_eq!(warned(&doctor().await), []);
     verified(stage).await;
     switched(stage.cutover().await);
     assert_eq!(told().await, "");
