@@ -71,7 +71,7 @@ pub(crate) fn skipped(test: &str) {
     }
 }
 
-async fn answer(url: &str, sql: &str) -> String {
+pub(crate) async fn answer(url: &str, sql: &str) -> String {
     let client = cleave_sandbox::connect(url).await.unwrap();
     let messages = client.simple_query(sql).await.unwrap();
     let value = messages.iter().find_map(|message| match message {
@@ -82,7 +82,7 @@ async fn answer(url: &str, sql: &str) -> String {
 }
 
 /// `host=.. port=.. dbname=.. user=postgres` of a URL.
-fn settings_of(url: &str) -> String {
+pub(crate) fn settings_of(url: &str) -> String {
     let config: tokio_postgres::Config = url.parse().unwrap();
     let [tokio_postgres::config::Host::Tcp(host)] = config.get_hosts() else { panic!("{url}") };
     format!(
@@ -93,7 +93,7 @@ fn settings_of(url: &str) -> String {
 }
 
 /// Clients that write through the pooler, in transactions of two statements.
-struct Clients {
+pub(crate) struct Clients {
     stop: Arc<AtomicBool>,
     written: Arc<Mutex<BTreeSet<i64>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -101,7 +101,7 @@ struct Clients {
 
 impl Clients {
     /// Every error ends its client, and [`Self::stop`] tells it.
-    async fn start(url: &str, count: usize) -> Self {
+    pub(crate) async fn start(url: &str, count: usize) -> Self {
         let next = Arc::new(AtomicI64::new(1_000_000));
         let (stop, written): (Arc<AtomicBool>, Arc<Mutex<BTreeSet<i64>>>) = Default::default();
         let mut tasks = Vec::new();
@@ -132,7 +132,7 @@ impl Clients {
     }
 
     /// Waits until some more commits were acknowledged.
-    async fn go_on(&self, pooler: &Pooler) {
+    pub(crate) async fn go_on(&self, pooler: &Pooler) {
         let (before, began) = (self.written.lock().unwrap().len(), Instant::now());
         while self.written.lock().unwrap().len() < before + 40 {
             assert!(began.elapsed() < LIMIT, "the clients do not go on");
@@ -143,7 +143,7 @@ impl Clients {
     }
 
     /// Every acknowledged row is in this table, once, and there is none that nobody wrote.
-    async fn stop(self, url: &str, table: &str) {
+    pub(crate) async fn stop(self, url: &str, table: &str) {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await.unwrap();
@@ -156,7 +156,7 @@ impl Clients {
     }
 }
 
-fn name_of(url: &str) -> String {
+pub(crate) fn name_of(url: &str) -> String {
     let config: tokio_postgres::Config = url.parse().unwrap();
     config.get_dbname().unwrap().to_owned()
 }

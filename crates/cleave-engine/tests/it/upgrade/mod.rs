@@ -3,5 +3,6 @@
 mod cleanup;
 mod journeys;
 mod objects;
+mod pooler;
 mod stage;
 mod trouble;
