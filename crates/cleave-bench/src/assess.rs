@@ -2,9 +2,9 @@
 //! large schema? No rival proposes services for tables, so each line stands alone.
 
 mod known;
-mod large;
 
 use crate::arena::{Arena, Entry, Failure, Metric, say};
+use crate::large;
 use crate::usage::Usage;
 use cleave_assess::communities::adjusted_rand_index;
 use cleave_assess::services::{Grain, Recommendation, Wishes};

@@ -6,6 +6,7 @@ mod assess;
 mod copy;
 mod cutover;
 mod follow;
+mod large;
 mod usage;
 mod verify;
 

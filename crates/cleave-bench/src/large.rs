@@ -9,7 +9,7 @@ const SECOND_KEYS: usize = 1000;
 const FUNCTIONS: usize = 500;
 
 /// The statements, in parts of a size that one message carries well.
-pub(super) fn schema() -> Vec<String> {
+pub(crate) fn schema() -> Vec<String> {
     let mut parts = Vec::new();
     let mut random = Sequence(1);
     for area in 0..AREAS {
