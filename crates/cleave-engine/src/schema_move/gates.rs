@@ -92,6 +92,13 @@ pub(super) async fn unchanged(plan: &SchemaPlan, session: &Session) -> Result<()
         .hint("run the command again"))
 }
 
+/// A split that was made of the tables under their new names knows them by these.
+pub(super) async fn splits(plan: &SchemaPlan, session: &Session) -> Result<(), EngineError> {
+    let Some(finding) = crate::split::in_open_split(session, &plan.new_names()).await? else { return Ok(()) };
+    Err(EngineError::gate("C1160", format!("{}: {}", finding.object, finding.message))
+        .hint("take the split back first: `cleave rollback` and `cleave cancel` with its name"))
+}
+
 /// A prepared transaction holds its locks until somebody ends it: no ladder gets past it.
 pub(super) async fn prepared_transactions(
     runner: &Runner,

@@ -80,6 +80,7 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
         other => return Err(runner.wrong_state(other.as_str(), "rollback", Some("cutover"))),
     }
     let session = runner.m.connect("switch").await?;
+    gates::splits(&plan, &session).await?;
     gates::prepared_transactions(runner, &session, &plan.new_names()).await?;
     gates::old_names(&plan, &session).await?;
     gates::dependents(runner, &plan, &session).await?;

@@ -52,7 +52,7 @@ pub fn draft_split(config: &Config, wish: &Wish, catalog: &Catalog) -> SplitDraf
         findings: Vec::new(),
         script: SplitScript::default(),
     };
-    let split = match resolve(wish, catalog) {
+    let split = match resolve(config, wish, catalog) {
         Ok(split) => split,
         Err(findings) => {
             plan.findings = findings;
@@ -97,7 +97,7 @@ fn planned(split: &Split<'_>, part: &Part<'_>) -> PlannedPart {
 }
 
 /// The table, its key and the keys that reach it. What cannot be resolved makes every further question moot.
-fn resolve<'a>(wish: &'a Wish, catalog: &'a Catalog) -> Result<Split<'a>, Vec<Finding>> {
+fn resolve<'a>(config: &Config, wish: &'a Wish, catalog: &'a Catalog) -> Result<Split<'a>, Vec<Finding>> {
     let name = &wish.table.value;
     let Some(table) = catalog.table(name) else {
         let message = format!("database {} has no such table", wish.from);
@@ -116,7 +116,8 @@ fn resolve<'a>(wish: &'a Wish, catalog: &'a Catalog) -> Result<Split<'a>, Vec<Fi
         let mut references = Vec::new();
         for reached in &target.reached_by {
             number += 1;
-            match reference(&reached.value.table, &reached.value.column, table, catalog) {
+            let from = now(&reached.value.table, config, wish, catalog);
+            match reference(&from, &reached.value.column, table, catalog) {
                 Ok((table, key)) => references.push(Reference {
                     number,
                     table: &table.name,
@@ -165,6 +166,20 @@ fn leaves<'a>(table: &'a Table, catalog: &'a Catalog) -> Vec<&'a QualifiedName> 
     }
     let below = catalog.partitions_of(&table.name);
     below.flat_map(|part| if part.holds_rows() { vec![&part.name] } else { leaves(part, catalog) }).collect()
+}
+
+/// What a table of `reached_by` is called now: one file names it by its old name, and a schema move of its service may have
+/// given it the new one.
+fn now(named: &QualifiedName, config: &Config, wish: &Wish, catalog: &Catalog) -> QualifiedName {
+    if catalog.table(named).is_some() {
+        return named.clone();
+    }
+    let moved =
+        config.services.iter().filter(|service| service.schema_move.is_some() && service.from == wish.from);
+    let claiming = moved.filter(|service| service.tables.iter().any(|pattern| pattern.value.matches(named)));
+    let renamed = claiming
+        .map(|service| QualifiedName { schema: service.home.value.schema.clone(), name: named.name.clone() });
+    renamed.into_iter().find(|name| catalog.table(name).is_some()).unwrap_or_else(|| named.clone())
 }
 
 /// The key behind a column of `reached_by`.

@@ -8,3 +8,4 @@ mod pagila;
 mod refusals;
 mod shop;
 mod storefront;
+mod with_split;

@@ -24,11 +24,11 @@ const SERVICES: [(&str, &str); 6] = [
     ("stores", r#"tables = ["public.inventory", "public.store"]"#),
 ];
 
-const LAYOUT: &str = "
+pub(super) const LAYOUT: &str = "
     select string_agg(line, '; ' order by line) from (
         select n.nspname || ': ' || string_agg(c.relname, ', ' order by c.relname) as line
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'p') and not c.relispartition and n.nspname not in ('cleave', 'information_schema') and n.nspname not like 'pg\\_%'
+        where c.relkind in ('r', 'p') and not c.relispartition and n.nspname <> 'information_schema' and n.nspname not like 'cleave%' and n.nspname not like 'pg\\_%'
         group by n.nspname) lines";
 
 async fn shop(test: &str, version: Version, layer: &str) -> Option<Shop> {
@@ -39,7 +39,7 @@ async fn shop(test: &str, version: Version, layer: &str) -> Option<Shop> {
 }
 
 /// What a session answers whose search path is this, or the database's.
-async fn asked(shop: &Shop, path: Option<&str>) -> Answers {
+pub(super) async fn asked(shop: &Shop, path: Option<&str>) -> Answers {
     let client = shop.client().await;
     if let Some(path) = path {
         client.batch_execute(&format!("set search_path = {path}")).await.unwrap();
