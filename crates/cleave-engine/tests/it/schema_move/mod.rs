@@ -1,6 +1,7 @@
 //! Moves inside one database, on real servers.
 
 mod clients;
+mod codes;
 mod drift;
 mod isolation;
 mod journey;
