@@ -31,6 +31,7 @@ setup: tools ## Fetch the pinned PostgreSQL servers, 14 to 18, and a pg_dump int
 	@echo 'Setting up: PostgreSQL 14 to 18' >&2
 	@cargo xtask servers
 	@cargo xtask validators
+	@cargo xtask clients
 
 demo: setup ## See a live database give a service's tables to another server and take them back
 	@echo 'Building cleave' >&2

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod client_tools;
+mod clients;
 mod command;
 mod console;
 mod deny;
@@ -18,6 +19,7 @@ const USAGE: &str = "usage: cargo xtask TASK
 
   servers    fetch the PostgreSQL servers that tests and the demo run, and a pg_dump
   validators fetch what judges the files in deploy/
+  clients    fetch libraries of applications, which tests run against the compatibility layers
   check      judge the repository by its own rules
   deny       judge the dependencies: bans, licences, sources
   dist       build the program as it is given away, with what belongs beside it
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
         Some("servers") => return done(servers::fetch(&command::root(), &|line| console::note(line))),
         Some("validators") => {
             validators::fetch(&command::root());
+            return ExitCode::SUCCESS;
+        }
+        Some("clients") => {
+            clients::fetch(&command::root());
             return ExitCode::SUCCESS;
         }
         Some("check") => rules::check(),

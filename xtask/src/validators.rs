@@ -61,7 +61,8 @@ fn install(folder: &Path) -> Result<(), String> {
     fs::write(folder.join(STAMP), stamp_text()).map_err(said)
 }
 
-fn run(mut command: Command) -> Result<String, String> {
+/// What a program prints, or the last line of what it complains of.
+pub(crate) fn run(mut command: Command) -> Result<String, String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

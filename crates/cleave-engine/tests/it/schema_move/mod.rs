@@ -5,6 +5,7 @@ mod codes;
 mod drift;
 mod isolation;
 mod journey;
+mod libraries;
 mod pagila;
 mod refusals;
 mod shop;
