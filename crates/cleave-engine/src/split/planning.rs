@@ -5,8 +5,10 @@ use cleave_api::Problem;
 use cleave_config::Split;
 use cleave_journal::MoveRow;
 use cleave_model::{QualifiedName, ServiceName};
-use cleave_pg::{During, PgError, Session, catalog::read_catalog};
-use cleave_plan::split::{RowCounts, SplitDraft, SplitPlan, draft_split, judge_rows, statements};
+use cleave_pg::{During, PgError, Session, catalog::read_catalog, workload::read_search_paths};
+use cleave_plan::split::{
+    RowCounts, SplitDraft, SplitPlan, draft_split, judge_paths, judge_rows, statements,
+};
 use cleave_plan::{Finding, Weight};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -75,6 +77,9 @@ pub(super) async fn fresh(
     let catalog = read_catalog(session).await?;
     let SplitDraft { mut plan, count, count_sample } = draft_split(topology.config(), wish, &catalog);
     open_moves(session, &mut plan).await?;
+    let paths = read_search_paths(session).await?;
+    let roles = paths.roles.iter().map(|(role, path)| (Some(role.as_str()), path.as_str()));
+    judge_paths(&mut plan, roles.chain([(None, paths.default.as_str())]));
     if let (Some(count), Some(sample)) = (count, count_sample)
         && let Some(counts) = counted(session, &plan, &count, &sample).await?
     {

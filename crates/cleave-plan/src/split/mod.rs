@@ -5,6 +5,7 @@
 mod draft;
 mod findings;
 mod joins;
+mod paths;
 mod rows;
 mod script;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use draft::{SplitDraft, draft_split};
 pub use findings::statements;
+pub use paths::judge_paths;
 pub use rows::judge_rows;
 
 use crate::{Crossing, Finding, Name, Weight};

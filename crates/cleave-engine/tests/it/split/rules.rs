@@ -438,6 +438,23 @@ async fn tables_of_an_open_split_are_neither_split_again_nor_moved() {
 }
 
 #[tokio::test]
+async fn a_search_path_that_finds_a_part_before_the_table_is_told_by_the_plan() {
+    let stage = Stage::new(Version::V16).await;
+    let told = async |path: &str| {
+        let name = stage.database.name();
+        let sql = format!("alter database {name} set search_path = {path}");
+        stage.database.connect().await.unwrap().batch_execute(&sql).await.unwrap();
+        let plan = stage.plan().await;
+        plan.findings.into_iter().find(|finding| finding.code == "C1167").map(|finding| finding.message)
+    };
+    let message = told("people, public").await.unwrap();
+    assert!(message.starts_with("the search_path of every role without its own has a part's schema first"));
+    assert_eq!(told("public, people").await, None);
+    assert_eq!(told("elsewhere, public").await, None);
+    assert!(told("elsewhere, \"people\"").await.is_some());
+}
+
+#[tokio::test]
 async fn statements_that_end_with_the_table_are_named_with_the_plan() {
     let stage = Stage::new(Version::V15).await;
     let folder = std::env::temp_dir().join(format!("cleave_{}", stage.split));
