@@ -259,6 +259,10 @@ impl MovePlan {
             for table in &mut plan.tables {
                 (table.rows, table.bytes) = (0, 0);
             }
+            // They stand in the order of their sizes.
+            for table in &mut plan.script.tables {
+                table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+            }
             plan
         };
         lasting(self) == lasting(other)
