@@ -15,6 +15,8 @@ const RIGHTS: &str =
 const PATTERN: &str = "write schema.table as the catalog has it, with * for any run of characters";
 const REFUSED: &str = "the follower is as it was; remove what stands against the row there, or copy anew with `cleave cancel` and `cleave apply`";
 const CHOOSE: &str = "--tables chooses what is compared";
+const DIRECT: &str =
+    "name the server's own host and port in cleave.toml; applications may go on through the pooler";
 const CONNECTIONS: &str = "raise max_connections on this server, or end sessions that nobody needs";
 
 /// Adds hint and next command to the problem of a server's error.
@@ -32,6 +34,7 @@ pub(crate) fn against(error: &PgError, problem: Problem) -> Problem {
         PgError::SlotNotReady { .. } => problem
             .hint("end old transactions (`cleave doctor` names them), then run the command again")
             .next(doctor()),
+        PgError::Pooled { .. } => problem.hint(DIRECT).next(doctor()),
         PgError::Protocol { .. } | PgError::Query { .. } => problem,
     }
 }

@@ -4,7 +4,7 @@ use crate::places::run;
 use cleave_assess::readiness::{
     Check, Example, Finding, Ground, Observed, PlanSpeaks, RULES, Rule, Severity, Side, judge, judge_pair,
 };
-use cleave_pg::Endpoint;
+use cleave_pg::{During as _, Endpoint};
 use cleave_sandbox::{Pooler, Version};
 use cleave_testkit::TestDatabase;
 use futures_util::StreamExt as _;
@@ -142,4 +142,37 @@ async fn a_pooler_that_shares_processes_between_transactions_is_recognised() {
     let database = TestDatabase::create(Version::V16, "readiness_pooler").await.unwrap();
     assert_eq!(codes_through_a_pooler(&database, "transaction").await, [("C0887", Severity::Blocker)]);
     assert_eq!(codes_through_a_pooler(&database, "session").await, [], "each client keeps its process");
+}
+
+/// What a shared process does to prepared statements depends on who else is there: either the reading fails of it, or
+/// the rule finds it.
+#[tokio::test]
+async fn an_assessment_through_a_pooler_that_shares_processes_says_so() {
+    if !Pooler::is_there() {
+        return crate::trouble::pooler::skipped(
+            "an_assessment_through_a_pooler_that_shares_processes_says_so",
+        );
+    }
+    let database = TestDatabase::create(Version::V16, "readiness_pooler_assess").await.unwrap();
+    let port = database.cluster().port();
+    let line =
+        format!("shop = host=127.0.0.1 port={port} dbname={} user=postgres pool_size=4", database.name());
+    let pooler = Pooler::start(&[line], "transaction").await.unwrap();
+    let endpoint = Endpoint::parse(&pooler.url("shop")).unwrap();
+    let codes = match cleave_engine::assess(&endpoint).await {
+        Ok(report) => report.findings.into_iter().map(|finding| finding.code).collect(),
+        Err(error) => vec![error.code().to_owned()],
+    };
+    assert!(codes.iter().any(|code| code == "C0887"), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_statement_that_the_server_no_longer_knows_is_a_sign_of_a_pooler() {
+    let database = TestDatabase::create(Version::V16, "readiness_lost_statement").await.unwrap();
+    let endpoint = Endpoint::parse(&database.url()).unwrap();
+    let session = cleave_pg::connect(&endpoint, "test").await.unwrap();
+    let statement = session.prepare("select 1").await.unwrap();
+    session.batch_execute("deallocate all").await.unwrap();
+    let error = session.query_one(&statement, &[]).await.during("asking").unwrap_err();
+    assert_eq!(error.code(), "C0887", "{error}");
 }

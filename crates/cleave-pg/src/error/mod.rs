@@ -1,4 +1,4 @@
-//! What can go wrong between us and a server, with the stable codes C0101 to C0114.
+//! What can go wrong between us and a server, with the stable codes C0101 to C0114, and C0887 for a pooler in between.
 //!
 //! An error says what was being done, with which server, and what the server said. It never carries a password, a
 //! row value or a query's text: DETAIL and CONTEXT of the server's reports are left out, as they quote rows.
@@ -114,6 +114,15 @@ pub enum PgError {
         /// What the server said.
         error: Box<ServerError>,
     },
+    /// The server does not know a statement that the session has just prepared, or knows another under that name: a
+    /// pooler gives each transaction whatever process is free.
+    #[error("{what} failed: a connection pooler hands the session on to other processes: {error}")]
+    Pooled {
+        /// What was being done.
+        what: String,
+        /// What the server said.
+        error: Box<ServerError>,
+    },
     /// The server is up but takes no connections yet, or no longer.
     #[error("{server} is not ready: {error}")]
     NotReady {
@@ -135,7 +144,7 @@ pub enum PgError {
 }
 
 impl PgError {
-    /// The stable code, `C0101` to `C0114`.
+    /// The stable code, `C0101` to `C0114` or `C0887`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "C0101",
@@ -152,6 +161,7 @@ impl PgError {
             Self::MissingPrivilege { .. } => "C0112",
             Self::NotReady { .. } => "C0113",
             Self::SlotNotReady { .. } => "C0114",
+            Self::Pooled { .. } => "C0887",
         }
     }
 
@@ -163,6 +173,7 @@ impl PgError {
             | Self::TooManyConnections { error, .. }
             | Self::Query { error, .. }
             | Self::MissingPrivilege { error, .. }
+            | Self::Pooled { error, .. }
             | Self::NotReady { error, .. } => Some(error),
             _ => None,
         }
@@ -244,6 +255,7 @@ impl PgError {
         let error = Box::new(error);
         match error.sqlstate.as_str() {
             "42501" => Self::MissingPrivilege { what, error },
+            "26000" | "42P05" => Self::Pooled { what, error },
             _ => Self::Query { what, error },
         }
     }

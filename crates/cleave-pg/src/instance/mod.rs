@@ -6,11 +6,11 @@
 mod database;
 mod server;
 
-use crate::{During, Endpoint, PgError};
+use crate::{During, Endpoint, PgError, Session};
 use cleave_model::instance::{Connection, Instance, LogRate, Unread};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// A query that takes longer is given up: nothing here is worth keeping a busy server busy.
 const STATEMENT_TIMEOUT_MS: u32 = 5_000;
@@ -83,32 +83,66 @@ fn take<T>(
     Ok(())
 }
 
+/// How often two sessions take turns before they are taken to have a process each. A pooler may still be busy with the
+/// end of one's statement when the other's begins, and then serves it by a process to spare.
+const TURNS: u32 = 5;
+
 /// Looks at the way to the server with two sessions of its own. Where something shares server processes between
-/// transactions, a second session in a transaction takes away the process that had served the first.
+/// transactions, a process that has served one of them serves the other in its turn.
 ///
 /// # Errors
 /// A connection that cannot be made or is lost.
 pub async fn look_at_connection(endpoint: &Endpoint) -> Result<Connection, PgError> {
+    match look(endpoint).await {
+        Err(PgError::Pooled { .. }) => Ok(Connection { process_changes: true, ..Connection::default() }),
+        seen => seen,
+    }
+}
+
+async fn look(endpoint: &Endpoint) -> Result<Connection, PgError> {
     let what = "looking at the connection";
     let begun = Instant::now();
     let first = crate::connect(endpoint, "doctor").await?;
     let second = crate::connect(endpoint, "doctor").await?;
-    let sql = "select pg_backend_pid() as pid,
-                      coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
+    let sql = "select coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
                       inet_server_addr() is null or inet_server_addr() = inet_client_addr() as local,
                       coalesce((extract(epoch from clock_timestamp() - (select backend_start from pg_stat_activity
                                 where pid = pg_backend_pid())) * 1000)::bigint, 0) as age_ms";
-    let before = first.query_one(sql, &[]).await.during(what)?;
-    second.batch_execute("begin; select 1").await.during(what)?;
-    let after = first.query_one(sql, &[]).await.during(what)?;
+    let seen = first.query_one(sql, &[]).await.during(what)?;
     let connected_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    second.batch_execute("rollback").await.during(what)?;
-    let pid = |row: &tokio_postgres::Row| row.try_get::<_, i32>("pid").during(what);
-    let age_ms = before.try_get::<_, i64>("age_ms").during(what)?.max(0).unsigned_abs();
+    let age_ms = seen.try_get::<_, i64>("age_ms").during(what)?.max(0).unsigned_abs();
     Ok(Connection {
-        encrypted: before.try_get("encrypted").during(what)?,
-        local: before.try_get("local").during(what)?,
-        process_changes: pid(&before)? != pid(&after)? || pid(&before)? != first.backend_pid(),
+        encrypted: seen.try_get("encrypted").during(what)?,
+        local: seen.try_get("local").during(what)?,
+        process_changes: share_processes(&first, &second).await?,
         process_older_ms: age_ms.saturating_sub(connected_ms),
     })
+}
+
+async fn share_processes(first: &Session, second: &Session) -> Result<bool, PgError> {
+    let what = "looking at the connection";
+    let mut of_first = BTreeSet::from([first.backend_pid()]);
+    let mut of_second = BTreeSet::from([second.backend_pid()]);
+    for _ in 0..TURNS {
+        of_first.insert(process_of(first).await?);
+        second.batch_execute("begin").await.during(what)?;
+        of_second.insert(process_of(second).await?);
+        of_first.insert(process_of(first).await?);
+        second.batch_execute("rollback").await.during(what)?;
+        if of_first.len() > 1 || of_second.len() > 1 || !of_first.is_disjoint(&of_second) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Asked without a prepared statement, whose closing would keep a pooled process busy.
+async fn process_of(session: &Session) -> Result<i32, PgError> {
+    let what = "looking at the connection";
+    let messages = session.simple_query("select pg_backend_pid()").await.during(what)?;
+    let pid = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+        _ => None,
+    });
+    pid.ok_or_else(|| PgError::protocol(what, "no process id"))
 }

@@ -28,7 +28,7 @@ use tokio::{
     sync::{broadcast, oneshot},
 };
 use tokio_postgres::{
-    CancelToken, Client, Config,
+    CancelToken, Client, Config, SimpleQueryMessage,
     config::{SslMode, SslNegotiation},
     tls::{ChannelBinding, TlsConnect, TlsStream},
 };
@@ -69,15 +69,19 @@ impl Startup for SqlStartup<'_> {
         let session = open(stream, target, self.purpose).await?;
         let what = format!("preparing a session on {}", target.server);
         session.batch_execute(&settings::statements(session.server_version_num)).await.during(&what)?;
-        if let Some(wanted) = target.endpoint.wants_writable() {
-            let row = session.query_one("select pg_catalog.pg_is_in_recovery()", &[]).await.during(&what)?;
-            let in_recovery: bool = row.try_get(0).during(&what)?;
-            if in_recovery == wanted {
-                return Err(PgError::other_kind(what));
-            }
+        // Not prepared: this much works through a pooler that shares processes, so that it can be recognised.
+        let sql = "select pg_catalog.pg_backend_pid(), pg_catalog.pg_is_in_recovery()";
+        let messages = session.simple_query(sql).await.during(&what)?;
+        let values = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((row.get(0)?.parse().ok()?, row.get(1)? == "t")),
+            _ => None,
+        });
+        let Some((backend_pid, in_recovery)) = values else {
+            return Err(PgError::protocol(what, "no process id"));
+        };
+        if target.endpoint.wants_writable() == Some(in_recovery) {
+            return Err(PgError::other_kind(what));
         }
-        let row = session.query_one("select pg_catalog.pg_backend_pid()", &[]).await.during(&what)?;
-        let backend_pid = row.try_get(0).during(&what)?;
         Ok(Session { backend_pid, ..session })
     }
 }

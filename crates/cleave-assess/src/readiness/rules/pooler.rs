@@ -14,8 +14,9 @@ pub(super) const RULE: Rule = Rule {
     why: "locks, settings and snapshots belong to a session, and a pooler hands the session on to others",
     cause: "Cleave keeps state in its sessions: replica mode, an origin, locks, an exported snapshot. A pooler \
         that shares server connections between transactions gives that state to somebody else and takes it \
-        away in the middle. It is recognised by two sessions: when one goes into a transaction, the other is \
-        suddenly served by another process. A pooler that keeps whole sessions for reuse hands over \
+        away in the middle. It is recognised by two sessions that take turns: a process that has served one of \
+        them serves the other; or by a statement that was prepared a moment ago and that the server does not \
+        know. A pooler that keeps whole sessions for reuse hands over \
         processes older than the connection; that works for SQL but not for replication connections, so it \
         weighs as a warning.",
     fix: "Name the server itself in cleave.toml, host and port of PostgreSQL. Applications may go on through \
