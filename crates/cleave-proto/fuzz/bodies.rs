@@ -13,7 +13,7 @@ use cleave_proto::{
 pub(crate) fn fuzz_pgoutput(data: &[u8]) {
     let data = Bytes::copy_from_slice(data);
     let Some((&choice, _)) = data.split_first() else { return };
-    let version = if choice.is_multiple_of(2) { ProtocolVersion::V2 } else { ProtocolVersion::V1 };
+    let version = version(choice);
     let (mut decoder, mut tracker) = (Decoder::new(version), TransactionTracker::new());
     for message in messages(data.slice(1..)) {
         let range = message.as_ptr_range();
@@ -28,6 +28,16 @@ pub(crate) fn fuzz_pgoutput(data: &[u8]) {
         if tracker.step(decoded).is_err() {
             return;
         }
+    }
+}
+
+/// The protocol version that an input asks for.
+pub(crate) fn version(choice: u8) -> ProtocolVersion {
+    match choice % 4 {
+        0 => ProtocolVersion::V2,
+        1 => ProtocolVersion::V1,
+        2 => ProtocolVersion::V4,
+        _ => ProtocolVersion::V3,
     }
 }
 

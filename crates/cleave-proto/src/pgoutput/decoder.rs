@@ -1,8 +1,9 @@
 //! Bytes of one message to a [`Message`].
 
 use super::message::{
-    Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, OldTuple, Origin, Relation,
-    RelationColumn, ReplicaIdentity, StreamAbort, StreamCommit, StreamStart, Truncate, Tuple, TypeName, Xid,
+    Aborted, Begin, Cell, Change, Commit, CommitPrepared, Decoded, LogicalMessage, Message, OldTuple, Origin,
+    Prepared, Relation, RelationColumn, ReplicaIdentity, RollbackPrepared, StreamAbort, StreamCommit,
+    StreamStart, Truncate, Tuple, TypeName, Xid,
 };
 use crate::{DecodeError, DecodeProblem, reader::Reader};
 use bytes::Bytes;
@@ -15,6 +16,11 @@ pub enum ProtocolVersion {
     V1,
     /// Also transactions in progress (14+).
     V2,
+    /// Also prepared transactions, before they commit (15+).
+    V3,
+    /// Also where and when a transaction in progress was rolled back (16+). To be asked for together with the option
+    /// `streaming` = `parallel`, without which the server leaves that out.
+    V4,
 }
 
 impl ProtocolVersion {
@@ -23,6 +29,8 @@ impl ProtocolVersion {
         match self {
             Self::V1 => 1,
             Self::V2 => 2,
+            Self::V3 => 3,
+            Self::V4 => 4,
         }
     }
 }
@@ -41,6 +49,11 @@ impl Decoder {
     /// A decoder for a new connection that was started with this version.
     pub fn new(version: ProtocolVersion) -> Self {
         Self { version, in_stream: false }
+    }
+
+    /// A decoder of what was kept from the inside of stream blocks.
+    pub fn inside_block(version: ProtocolVersion) -> Self {
+        Self { version, in_stream: true }
     }
 
     /// Reads one message: the whole of one `XLogData`, or of one row of `pg_logical_slot_get_binary_changes`.
@@ -69,7 +82,7 @@ impl Decoder {
             }
             _ => self.in_stream,
         };
-        let message = body(tag, &mut reader)?;
+        let message = body(tag, self.version, &mut reader)?;
         reader.finish()?;
         self.in_stream = in_stream;
         Ok(Decoded { stream_xid, message })
@@ -93,13 +106,18 @@ fn name_of(tag: u8) -> Option<(&'static str, ProtocolVersion)> {
         b'E' => ("Stream Stop", ProtocolVersion::V2),
         b'c' => ("Stream Commit", ProtocolVersion::V2),
         b'A' => ("Stream Abort", ProtocolVersion::V2),
+        b'b' => ("Begin Prepare", ProtocolVersion::V3),
+        b'P' => ("Prepare", ProtocolVersion::V3),
+        b'p' => ("Stream Prepare", ProtocolVersion::V3),
+        b'K' => ("Commit Prepared", ProtocolVersion::V3),
+        b'r' => ("Rollback Prepared", ProtocolVersion::V3),
         _ => return None,
     };
     Some((name, since))
 }
 
 /// Everything after the tag and the stream's xid.
-fn body(tag: u8, reader: &mut Reader) -> Result<Message, DecodeError> {
+fn body(tag: u8, version: ProtocolVersion, reader: &mut Reader) -> Result<Message, DecodeError> {
     Ok(match tag {
         b'B' => Message::Begin(begin(reader)?),
         b'C' => Message::Commit(commit(reader)?),
@@ -117,7 +135,22 @@ fn body(tag: u8, reader: &mut Reader) -> Result<Message, DecodeError> {
         }),
         b'E' => Message::StreamStop,
         b'c' => Message::StreamCommit(StreamCommit { xid: xid(reader)?, commit: commit(reader)? }),
-        b'A' => Message::StreamAbort(StreamAbort { xid: xid(reader)?, subxid: xid(reader)? }),
+        b'A' => Message::StreamAbort(stream_abort(version, reader)?),
+        b'b' => Message::BeginPrepare(prepared(reader)?),
+        b'P' => {
+            reader.flags("prepare flags", 0)?;
+            Message::Prepare(prepared(reader)?)
+        }
+        b'p' => {
+            reader.flags("prepare flags", 0)?;
+            Message::StreamPrepare(prepared(reader)?)
+        }
+        b'K' => Message::CommitPrepared(CommitPrepared {
+            commit: commit(reader)?,
+            xid: xid(reader)?,
+            gid: reader.text()?,
+        }),
+        b'r' => Message::RollbackPrepared(rollback_prepared(reader)?),
         tag => return Err(reader.error(DecodeProblem::UnknownMessage { tag })),
     })
 }
@@ -138,6 +171,39 @@ fn commit(reader: &mut Reader) -> Result<Commit, DecodeError> {
         commit_lsn: reader.set_lsn("commit LSN")?,
         end_lsn: reader.set_lsn("end LSN")?,
         commit_time: reader.timestamp()?,
+    })
+}
+
+fn stream_abort(version: ProtocolVersion, reader: &mut Reader) -> Result<StreamAbort, DecodeError> {
+    let (xid, subxid) = (xid(reader)?, xid(reader)?);
+    let aborted = if version >= ProtocolVersion::V4 {
+        Some(Aborted { lsn: reader.lsn()?, time: reader.timestamp()? })
+    } else {
+        None
+    };
+    Ok(StreamAbort { xid, subxid, aborted })
+}
+
+/// What the messages of a prepared transaction share.
+fn prepared(reader: &mut Reader) -> Result<Prepared, DecodeError> {
+    Ok(Prepared {
+        prepare_lsn: reader.set_lsn("prepare LSN")?,
+        end_lsn: reader.set_lsn("end LSN")?,
+        prepare_time: reader.timestamp()?,
+        xid: xid(reader)?,
+        gid: reader.text()?,
+    })
+}
+
+fn rollback_prepared(reader: &mut Reader) -> Result<RollbackPrepared, DecodeError> {
+    reader.flags("rollback flags", 0)?;
+    Ok(RollbackPrepared {
+        prepare_end_lsn: reader.set_lsn("end LSN of the prepared transaction")?,
+        rollback_end_lsn: reader.set_lsn("end LSN of the rollback")?,
+        prepare_time: reader.timestamp()?,
+        rollback_time: reader.timestamp()?,
+        xid: xid(reader)?,
+        gid: reader.text()?,
     })
 }
 

@@ -57,6 +57,16 @@ pub enum Message {
     StreamCommit(StreamCommit),
     /// `A` (version 2): a transaction sent in blocks, or a part of it, has been rolled back.
     StreamAbort(StreamAbort),
+    /// `b` (version 3): a transaction that was prepared for two-phase commit follows.
+    BeginPrepare(Prepared),
+    /// `P` (version 3): it is complete.
+    Prepare(Prepared),
+    /// `p` (version 3): a transaction sent in blocks was prepared.
+    StreamPrepare(Prepared),
+    /// `K` (version 3): a prepared transaction has committed.
+    CommitPrepared(CommitPrepared),
+    /// `r` (version 3): a prepared transaction has been rolled back.
+    RollbackPrepared(RollbackPrepared),
 }
 
 /// `Begin`.
@@ -276,4 +286,59 @@ pub struct StreamAbort {
     pub xid: Xid,
     /// What was rolled back: a subtransaction, or the whole if it is the same as `xid`.
     pub subxid: Xid,
+    /// Where and when (version 4, if `streaming` is `parallel`).
+    pub aborted: Option<Aborted>,
+}
+
+/// Where and when something was rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aborted {
+    /// Where the abort record starts.
+    pub lsn: Lsn,
+    /// When, by the source's clock.
+    pub time: Timestamp,
+}
+
+/// `Begin Prepare`, `Prepare` and `Stream Prepare`: a transaction under a name, which waits for the word of whoever
+/// prepared it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Where the prepare record starts.
+    pub prepare_lsn: Lsn,
+    /// Where it ends.
+    pub end_lsn: Lsn,
+    /// When it was prepared, by the source's clock.
+    pub prepare_time: Timestamp,
+    /// Its id.
+    pub xid: Xid,
+    /// The name that it was prepared under.
+    pub gid: String,
+}
+
+/// `Commit Prepared`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitPrepared {
+    /// Where and when it committed.
+    pub commit: Commit,
+    /// Its id.
+    pub xid: Xid,
+    /// The name that it was prepared under.
+    pub gid: String,
+}
+
+/// `Rollback Prepared`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackPrepared {
+    /// Where its prepare record ends.
+    pub prepare_end_lsn: Lsn,
+    /// Where the record of the rollback ends.
+    pub rollback_end_lsn: Lsn,
+    /// When it was prepared, by the source's clock.
+    pub prepare_time: Timestamp,
+    /// When it was rolled back, by the source's clock.
+    pub rollback_time: Timestamp,
+    /// Its id.
+    pub xid: Xid,
+    /// The name that it was prepared under.
+    pub gid: String,
 }

@@ -38,6 +38,16 @@ pub enum OrderError {
         /// `commit_lsn` of its Commit.
         commit: Lsn,
     },
+    /// Begin Prepare and Prepare speak of different transactions.
+    #[error("transaction {xid} began as the one prepared at {begin} and ended as the one at {prepare}")]
+    PrepareMismatch {
+        /// The transaction.
+        xid: Xid,
+        /// Where its Begin Prepare says it was prepared.
+        begin: Lsn,
+        /// Where its Prepare says so.
+        prepare: Lsn,
+    },
     /// A commit record that ends before it starts.
     #[error("the commit record of transaction {xid} starts at {commit_lsn} and ends at {end_lsn}")]
     EmptyCommitRecord {

@@ -3,7 +3,10 @@
 use super::RelationStatus;
 use crate::{
     Timestamp,
-    pgoutput::{Begin, Change, LogicalMessage, Origin, Relation, StreamAbort, StreamStart, TypeName, Xid},
+    pgoutput::{
+        Begin, Change, CommitPrepared, LogicalMessage, Origin, Prepared, Relation, RollbackPrepared,
+        StreamAbort, StreamStart, TypeName, Xid,
+    },
 };
 use cleave_model::Lsn;
 use std::sync::Arc;
@@ -73,6 +76,26 @@ pub enum Event {
     StreamCommit(Transaction),
     /// A transaction that came in blocks, or one of its subtransactions, was rolled back.
     StreamAbort(StreamAbort),
+    /// A prepared transaction starts.
+    BeginPrepare(Prepared),
+    /// The open transaction is complete and waits under a name.
+    Prepare {
+        /// What it waits under.
+        prepared: Prepared,
+        /// The origin it was replayed from, if any.
+        origin: Option<Origin>,
+    },
+    /// A transaction that came in blocks is complete and waits under a name.
+    StreamPrepare {
+        /// What it waits under.
+        prepared: Prepared,
+        /// The origin it was replayed from, if any.
+        origin: Option<Origin>,
+    },
+    /// One that waited has committed.
+    CommitPrepared(CommitPrepared),
+    /// One that waited was rolled back.
+    RollbackPrepared(RollbackPrepared),
 }
 
 /// A whole source transaction, as its end tells.

@@ -5,8 +5,8 @@ use super::{
     relations::{Relations, compare},
 };
 use crate::pgoutput::{
-    Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, Origin, Relation, StreamAbort,
-    StreamCommit, StreamStart, Truncate, Tuple, Xid,
+    Begin, Cell, Change, Commit, CommitPrepared, Decoded, LogicalMessage, Message, Origin, Prepared,
+    Relation, RollbackPrepared, StreamAbort, StreamCommit, StreamStart, Truncate, Tuple, Xid,
 };
 use cleave_model::{Lsn, Oid};
 use std::{collections::HashMap, sync::Arc};
@@ -35,6 +35,7 @@ struct Open {
 #[derive(Clone, Debug)]
 enum OpenKind {
     Transaction { begin: Begin, origin: Option<Origin> },
+    Prepared { prepared: Prepared, origin: Option<Origin> },
     StreamBlock { xid: Xid },
 }
 
@@ -42,6 +43,7 @@ impl Open {
     fn xid(&self) -> Xid {
         match &self.kind {
             OpenKind::Transaction { begin, .. } => begin.xid,
+            OpenKind::Prepared { prepared, .. } => prepared.xid,
             OpenKind::StreamBlock { xid } => *xid,
         }
     }
@@ -98,6 +100,11 @@ impl TransactionTracker {
             Message::StreamStop => self.stream_stop(),
             Message::StreamCommit(commit) => self.stream_commit(commit),
             Message::StreamAbort(abort) => self.stream_abort(abort),
+            Message::BeginPrepare(prepared) => self.begin_prepare(prepared),
+            Message::Prepare(prepared) => self.prepare(prepared),
+            Message::StreamPrepare(prepared) => self.stream_prepare(prepared),
+            Message::CommitPrepared(committed) => self.commit_prepared(committed),
+            Message::RollbackPrepared(aborted) => self.rollback_prepared(aborted),
         }
     }
 
@@ -140,8 +147,8 @@ impl TransactionTracker {
     fn commit(&mut self, commit: Commit) -> Result<Event, OrderError> {
         match self.open.take() {
             None => Err(OrderError::OutsideTransaction { message: "Commit" }),
-            Some(Open { kind: OpenKind::StreamBlock { xid }, .. }) => {
-                Err(OrderError::InsideTransaction { message: "Commit", open: xid })
+            Some(open @ Open { kind: OpenKind::StreamBlock { .. } | OpenKind::Prepared { .. }, .. }) => {
+                Err(OrderError::InsideTransaction { message: "Commit", open: open.xid() })
             }
             Some(Open { kind: OpenKind::Transaction { begin, origin }, .. }) => {
                 let (xid, commit_lsn) = (begin.xid, commit.commit_lsn);
@@ -163,7 +170,7 @@ impl TransactionTracker {
             return Err(OrderError::LateOrigin { xid: open.xid() });
         }
         let place = match &mut open.kind {
-            OpenKind::Transaction { origin, .. } => origin,
+            OpenKind::Transaction { origin, .. } | OpenKind::Prepared { origin, .. } => origin,
             OpenKind::StreamBlock { xid } => &mut self.streamed.entry(*xid).or_default().origin,
         };
         *place = Some(said.clone());
@@ -174,7 +181,7 @@ impl TransactionTracker {
         let open = self.inside("Relation")?;
         let block = match &open.kind {
             OpenKind::StreamBlock { xid } => Some(*xid),
-            OpenKind::Transaction { .. } => None,
+            OpenKind::Transaction { .. } | OpenKind::Prepared { .. } => None,
         };
         let known = self.relation(relation.oid).or_else(|| self.relations.get(relation.oid));
         let (relation, status) = compare(known, relation);
@@ -272,6 +279,69 @@ impl TransactionTracker {
             self.streamed.remove(&abort.xid);
         }
         Ok(Event::StreamAbort(abort))
+    }
+}
+
+/// Prepared transactions (version 3). They come at the place of their prepare record, and their end at its own.
+impl TransactionTracker {
+    fn begin_prepare(&mut self, prepared: Prepared) -> Result<Event, OrderError> {
+        self.outside("Begin Prepare")?;
+        self.follows_in_log(prepared.xid, prepared.prepare_lsn)?;
+        let kind = OpenKind::Prepared { prepared: prepared.clone(), origin: None };
+        self.open = Some(Open { kind, fresh: true });
+        Ok(Event::BeginPrepare(prepared))
+    }
+
+    fn prepare(&mut self, said: Prepared) -> Result<Event, OrderError> {
+        match self.open.take() {
+            None => Err(OrderError::OutsideTransaction { message: "Prepare" }),
+            Some(Open { kind: OpenKind::Prepared { prepared, origin }, .. }) => {
+                if prepared != said {
+                    return Err(OrderError::PrepareMismatch {
+                        xid: prepared.xid,
+                        begin: prepared.prepare_lsn,
+                        prepare: said.prepare_lsn,
+                    });
+                }
+                self.ends(said.xid, said.prepare_lsn, said.end_lsn)?;
+                Ok(Event::Prepare { prepared: said, origin })
+            }
+            Some(open) => Err(OrderError::InsideTransaction { message: "Prepare", open: open.xid() }),
+        }
+    }
+
+    fn stream_prepare(&mut self, prepared: Prepared) -> Result<Event, OrderError> {
+        self.outside("Stream Prepare")?;
+        self.follows_in_log(prepared.xid, prepared.prepare_lsn)?;
+        let streamed = self.streamed.remove(&prepared.xid);
+        let streamed =
+            streamed.ok_or(OrderError::StreamSegment { message: "Stream Prepare", xid: prepared.xid })?;
+        self.relations.merge(streamed.relations);
+        self.ends(prepared.xid, prepared.prepare_lsn, prepared.end_lsn)?;
+        Ok(Event::StreamPrepare { prepared, origin: streamed.origin })
+    }
+
+    fn commit_prepared(&mut self, committed: CommitPrepared) -> Result<Event, OrderError> {
+        self.outside("Commit Prepared")?;
+        let (xid, commit) = (committed.xid, committed.commit);
+        self.follows_in_log(xid, commit.commit_lsn)?;
+        self.ends(xid, commit.commit_lsn, commit.end_lsn)?;
+        Ok(Event::CommitPrepared(committed))
+    }
+
+    fn rollback_prepared(&mut self, aborted: RollbackPrepared) -> Result<Event, OrderError> {
+        self.outside("Rollback Prepared")?;
+        self.ends(aborted.xid, aborted.prepare_end_lsn, aborted.rollback_end_lsn)?;
+        Ok(Event::RollbackPrepared(aborted))
+    }
+
+    /// Keeps where a record of a prepared transaction ends.
+    fn ends(&mut self, xid: Xid, commit_lsn: Lsn, end_lsn: Lsn) -> Result<(), OrderError> {
+        if end_lsn <= commit_lsn {
+            return Err(OrderError::EmptyCommitRecord { xid, commit_lsn, end_lsn });
+        }
+        self.previous_end_lsn = self.previous_end_lsn.max(end_lsn);
+        Ok(())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cleave_model::QualifiedName;
-use cleave_proto::pgoutput::{Cell, Change, Commit, Decoded, Message, OldTuple, ReplicaIdentity, Tuple};
+use cleave_proto::pgoutput::{
+    Cell, Change, Commit, Decoded, Message, OldTuple, Prepared, Relation, ReplicaIdentity, Tuple,
+};
 
 pub(crate) fn encode(decoded: &Decoded) -> Bytes {
     let mut out = BytesMut::new();
@@ -30,6 +32,11 @@ fn tag(message: &Message) -> u8 {
         Message::StreamStop => b'E',
         Message::StreamCommit(_) => b'c',
         Message::StreamAbort(_) => b'A',
+        Message::BeginPrepare(_) => b'b',
+        Message::Prepare(_) => b'P',
+        Message::StreamPrepare(_) => b'p',
+        Message::CommitPrepared(_) => b'K',
+        Message::RollbackPrepared(_) => b'r',
     }
 }
 
@@ -45,23 +52,7 @@ fn put_body(out: &mut BytesMut, message: &Message) {
             out.put_u64(origin.commit_lsn.0);
             put_text(out, &origin.name);
         }
-        Message::Relation(relation) => {
-            out.put_u32(relation.oid.0);
-            put_name(out, &relation.name);
-            out.put_u8(match relation.replica_identity {
-                ReplicaIdentity::Default => b'd',
-                ReplicaIdentity::Nothing => b'n',
-                ReplicaIdentity::Full => b'f',
-                ReplicaIdentity::Index => b'i',
-            });
-            out.put_u16(relation.columns.len() as u16);
-            for column in &relation.columns {
-                out.put_u8(column.key.into());
-                put_text(out, column.name.as_str());
-                out.put_u32(column.type_oid.0);
-                out.put_i32(column.type_modifier);
-            }
-        }
+        Message::Relation(relation) => put_relation(out, relation),
         Message::Type(type_name) => {
             out.put_u32(type_name.oid.0);
             put_name(out, &type_name.name);
@@ -94,7 +85,55 @@ fn put_body(out: &mut BytesMut, message: &Message) {
         Message::StreamAbort(abort) => {
             out.put_u32(abort.xid.0);
             out.put_u32(abort.subxid.0);
+            if let Some(aborted) = &abort.aborted {
+                out.put_u64(aborted.lsn.0);
+                out.put_i64(aborted.time.0);
+            }
         }
+        prepared => put_two_phase(out, prepared),
+    }
+}
+
+fn put_two_phase(out: &mut BytesMut, message: &Message) {
+    match message {
+        Message::BeginPrepare(prepared) => put_prepared(out, prepared),
+        Message::Prepare(prepared) | Message::StreamPrepare(prepared) => {
+            out.put_u8(0);
+            put_prepared(out, prepared);
+        }
+        Message::CommitPrepared(committed) => {
+            put_commit(out, &committed.commit);
+            out.put_u32(committed.xid.0);
+            put_text(out, &committed.gid);
+        }
+        Message::RollbackPrepared(aborted) => {
+            out.put_u8(0);
+            out.put_u64(aborted.prepare_end_lsn.0);
+            out.put_u64(aborted.rollback_end_lsn.0);
+            out.put_i64(aborted.prepare_time.0);
+            out.put_i64(aborted.rollback_time.0);
+            out.put_u32(aborted.xid.0);
+            put_text(out, &aborted.gid);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put_relation(out: &mut BytesMut, relation: &Relation) {
+    out.put_u32(relation.oid.0);
+    put_name(out, &relation.name);
+    out.put_u8(match relation.replica_identity {
+        ReplicaIdentity::Default => b'd',
+        ReplicaIdentity::Nothing => b'n',
+        ReplicaIdentity::Full => b'f',
+        ReplicaIdentity::Index => b'i',
+    });
+    out.put_u16(relation.columns.len() as u16);
+    for column in &relation.columns {
+        out.put_u8(column.key.into());
+        put_text(out, column.name.as_str());
+        out.put_u32(column.type_oid.0);
+        out.put_i32(column.type_modifier);
     }
 }
 
@@ -133,6 +172,14 @@ fn put_value(out: &mut BytesMut, kind: u8, bytes: &[u8]) {
     out.put_u8(kind);
     out.put_u32(bytes.len() as u32);
     out.put_slice(bytes);
+}
+
+fn put_prepared(out: &mut BytesMut, prepared: &Prepared) {
+    out.put_u64(prepared.prepare_lsn.0);
+    out.put_u64(prepared.end_lsn.0);
+    out.put_i64(prepared.prepare_time.0);
+    out.put_u32(prepared.xid.0);
+    put_text(out, &prepared.gid);
 }
 
 fn put_commit(out: &mut BytesMut, commit: &Commit) {

@@ -3,15 +3,12 @@
 
 use crate::{
     allocations::allocated_bytes,
-    bodies::{fuzz_copy_binary, fuzz_copy_text, fuzz_pgoutput, fuzz_replication, messages},
+    bodies::{fuzz_copy_binary, fuzz_copy_text, fuzz_pgoutput, fuzz_replication, messages, version},
     encode::encode,
     streams::connection,
 };
 use bytes::Bytes;
-use cleave_proto::{
-    pgoutput::{Decoder, ProtocolVersion},
-    transaction::TransactionTracker,
-};
+use cleave_proto::{pgoutput::Decoder, transaction::TransactionTracker};
 use proptest::{collection::vec, prelude::*};
 use std::{fs, path::PathBuf};
 
@@ -92,8 +89,7 @@ fn the_corpus_is_read_without_harm() {
 #[test]
 fn the_corpus_of_conversations_is_sound_to_its_end() {
     for input in corpus(&TARGETS[0]) {
-        let version = if input[0] == 0 { ProtocolVersion::V2 } else { ProtocolVersion::V1 };
-        let (mut decoder, mut tracker) = (Decoder::new(version), TransactionTracker::new());
+        let (mut decoder, mut tracker) = (Decoder::new(version(input[0])), TransactionTracker::new());
         for message in messages(Bytes::from(input).slice(1..)) {
             tracker.step(decoder.decode(message).unwrap()).unwrap();
         }
@@ -137,7 +133,7 @@ proptest! {
 
     #[test]
     fn mutated_messages_are_read_without_harm(messages in connection(), mutations in mutations()) {
-        let mut input = vec![0];
+        let mut input = vec![2];
         for message in messages {
             let bytes = encode(&message);
             input.extend_from_slice(&u16::try_from(bytes.len()).unwrap().to_be_bytes());

@@ -1,12 +1,13 @@
 //! What may follow what, and what may not.
 
 use crate::samples::{
-    FILM, begin, by, commit, delete, film, insert, origin, plain, row, said, stream_abort, stream_commit,
-    stream_start, stream_stop, text, truncate, update,
+    FILM, begin, by, commit, commit_of, delete, film, insert, origin, plain, prepared, row, said,
+    stream_abort, stream_commit, stream_start, stream_stop, text, truncate, update,
 };
 use cleave_model::{Lsn, Oid};
 use cleave_proto::{
-    pgoutput::{Cell, Decoded, Message, OldTuple, Relation},
+    Timestamp,
+    pgoutput::{Cell, CommitPrepared, Decoded, Message, OldTuple, Relation, RollbackPrepared, Xid},
     transaction::{Event, OrderError, RelationStatus, TransactionTracker},
 };
 use std::sync::Arc;
@@ -241,4 +242,81 @@ fn what_a_transaction_in_progress_describes_is_its_own_until_it_commits() {
 fn a_stream_block_does_not_borrow_descriptions_from_others() {
     let described = vec![begin(1, 100), plain(film(2)), commit(100), stream_start(2, true), by(2, two())];
     assert_eq!(refused(described), "a change of the relation with OID 16401, which was not described");
+}
+
+fn commit_prepared(xid: u32, commit_lsn: u64) -> Decoded {
+    let gid = "order 7".to_owned();
+    plain(Message::CommitPrepared(CommitPrepared { commit: commit_of(commit_lsn), xid: Xid(xid), gid }))
+}
+
+#[test]
+fn a_prepared_transaction_is_told_when_it_is_prepared_and_when_it_ends() {
+    let events = run(vec![
+        plain(Message::BeginPrepare(prepared(750, 100))),
+        origin("peer"),
+        plain(film(2)),
+        plain(two()),
+        plain(Message::Prepare(prepared(750, 100))),
+        begin(751, 200),
+        plain(two()),
+        commit(200),
+        commit_prepared(750, 300),
+        plain(Message::RollbackPrepared(RollbackPrepared {
+            prepare_end_lsn: Lsn(90),
+            rollback_end_lsn: Lsn(400),
+            prepare_time: Timestamp(1),
+            rollback_time: Timestamp(7),
+            xid: Xid(740),
+            gid: "order 6".into(),
+        })),
+    ])
+    .unwrap();
+    let Event::Prepare { prepared, origin } = &events[4] else { panic!("{events:?}") };
+    assert_eq!((prepared.gid.as_str(), prepared.xid), ("order 7", Xid(750)));
+    assert_eq!(origin.as_ref().map(|origin| origin.name.as_str()), Some("peer"));
+    assert!(matches!(&events[8], Event::CommitPrepared(committed) if committed.xid == Xid(750)));
+    assert!(matches!(&events[9], Event::RollbackPrepared(aborted) if aborted.gid == "order 6"));
+}
+
+#[test]
+fn a_transaction_that_came_in_blocks_can_be_prepared() {
+    let events = run(vec![
+        stream_start(750, true),
+        by(750, film(2)),
+        by(750, two()),
+        stream_stop(),
+        plain(Message::StreamPrepare(prepared(750, 100))),
+        // The server counts the relation as told to all.
+        begin(751, 200),
+        plain(two()),
+        commit(200),
+        commit_prepared(750, 300),
+    ])
+    .unwrap();
+    assert!(matches!(&events[4], Event::StreamPrepare { prepared, .. } if prepared.xid == Xid(750)));
+}
+
+#[test]
+fn prepared_transactions_keep_to_the_order_too() {
+    let begin_prepare = |lsn| plain(Message::BeginPrepare(prepared(1, lsn)));
+    let prepare = |lsn| plain(Message::Prepare(prepared(1, lsn)));
+    assert_eq!(refused(vec![prepare(100)]), "Prepare outside a transaction");
+    assert_eq!(refused(vec![begin(1, 100), prepare(100)]), "Prepare while transaction 1 is open");
+    assert_eq!(refused(vec![begin_prepare(100), commit(100)]), "Commit while transaction 1 is open");
+    assert_eq!(
+        refused(vec![begin_prepare(100), prepare(101)]),
+        "transaction 1 began as the one prepared at 0/64 and ended as the one at 0/65"
+    );
+    assert_eq!(
+        refused(vec![begin_prepare(100), commit_prepared(1, 300)]),
+        "Commit Prepared while transaction 1 is open"
+    );
+    assert_eq!(
+        refused(vec![plain(Message::StreamPrepare(prepared(1, 100)))]),
+        "Stream Prepare of transaction 1 does not fit the blocks sent so far"
+    );
+    assert_eq!(
+        refused(vec![begin_prepare(100), prepare(100), commit_prepared(1, 120)]),
+        "transaction 1 commits at 0/78, before the end 0/94 of the one sent before it"
+    );
 }

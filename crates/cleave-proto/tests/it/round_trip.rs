@@ -11,7 +11,7 @@ use proptest::prelude::*;
 proptest! {
     #[test]
     fn every_message_comes_back_as_it_was_written(messages in connection()) {
-        let mut decoder = Decoder::new(ProtocolVersion::V2);
+        let mut decoder = Decoder::new(ProtocolVersion::V4);
         for message in messages {
             prop_assert_eq!(decoder.decode(encode(&message)).unwrap(), message);
         }
@@ -19,7 +19,7 @@ proptest! {
 
     #[test]
     fn a_message_that_is_cut_or_longer_is_an_error(messages in connection(), cut in any::<prop::sample::Index>()) {
-        let mut decoder = Decoder::new(ProtocolVersion::V2);
+        let mut decoder = Decoder::new(ProtocolVersion::V4);
         for message in messages {
             let bytes = encode(&message);
             let short = bytes.slice(..cut.index(bytes.len()));

@@ -5,7 +5,7 @@ use cleave_model::{Ident, Lsn, Oid, QualifiedName};
 use cleave_proto::{
     Timestamp,
     pgoutput::{
-        Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, OldTuple, Origin, Relation,
+        Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, OldTuple, Origin, Prepared, Relation,
         RelationColumn, ReplicaIdentity, StreamAbort, StreamCommit, StreamStart, Truncate, Tuple, Xid,
     },
 };
@@ -101,5 +101,15 @@ pub(crate) fn stream_commit(xid: u32, commit_lsn: u64) -> Decoded {
 }
 
 pub(crate) fn stream_abort(xid: u32, subxid: u32) -> Decoded {
-    plain(Message::StreamAbort(StreamAbort { xid: Xid(xid), subxid: Xid(subxid) }))
+    plain(Message::StreamAbort(StreamAbort { xid: Xid(xid), subxid: Xid(subxid), aborted: None }))
+}
+
+pub(crate) fn prepared(xid: u32, prepare_lsn: u64) -> Prepared {
+    Prepared {
+        prepare_lsn: Lsn(prepare_lsn),
+        end_lsn: Lsn(prepare_lsn + 48),
+        prepare_time: Timestamp(7),
+        xid: Xid(xid),
+        gid: "order 7".into(),
+    }
 }

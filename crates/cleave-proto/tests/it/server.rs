@@ -226,6 +226,72 @@ async fn a_transaction_in_progress_is_read(cluster: &Cluster) {
     assert_eq!(relation.columns.len(), 5);
 }
 
+/// What versions 3 and 4 add: a transaction that is prepared before it commits or is rolled back, whole and in blocks, and
+/// the place of an abort.
+async fn prepared_transactions_are_read(cluster: &Cluster, version: ProtocolVersion) {
+    let client = with_table(cluster, "prepared").await;
+    let again = "select pg_drop_replication_slot(current_database());
+                 select pg_create_logical_replication_slot(current_database(), 'pgoutput', false, true)";
+    execute(&client, again).await;
+    client.batch_execute("set logical_decoding_work_mem = '64kB'").await.unwrap();
+    let work = "
+        begin;
+        insert into film values (1);
+        prepare transaction 'small';
+        commit prepared 'small';
+        begin;
+        insert into film select n, repeat('a', 200) from generate_series(1000, 2000) n;
+        prepare transaction 'large';
+        commit prepared 'large';
+        begin;
+        insert into film values (2);
+        prepare transaction 'undone';
+        rollback prepared 'undone';
+        begin;
+        insert into film select n, repeat('a', 200) from generate_series(3000, 4000) n;
+        savepoint part;
+        insert into film select n, repeat('a', 200) from generate_series(5000, 6000) n;
+        rollback to part;
+        commit
+    ";
+    execute(&client, work).await;
+    let streaming = if version == ProtocolVersion::V4 { "parallel" } else { "on" };
+    let options = format!(", 'streaming', '{streaming}', 'two_phase', 'true'");
+    let events = changes(&client, version, &options).await;
+    let told: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::BeginPrepare(prepared) => Some(format!("begin {}", prepared.gid)),
+            Event::Prepare { prepared, .. } => Some(format!("prepare {}", prepared.gid)),
+            Event::StreamPrepare { prepared, .. } => Some(format!("prepare blocks {}", prepared.gid)),
+            Event::CommitPrepared(committed) => Some(format!("commit {}", committed.gid)),
+            Event::RollbackPrepared(aborted) => Some(format!("rollback {}", aborted.gid)),
+            Event::StreamCommit(_) => Some("commit blocks".to_owned()),
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "begin small",
+        "prepare small",
+        "commit small",
+        "prepare blocks large",
+        "commit large",
+        "begin undone",
+        "prepare undone",
+        "rollback undone",
+        "commit blocks",
+    ];
+    assert_eq!(told, expected);
+    let aborts: Vec<bool> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::StreamAbort(abort) => Some(abort.aborted.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert!(!aborts.is_empty() && aborts.iter().all(|placed| *placed == (version == ProtocolVersion::V4)));
+}
+
 /// `COPY ... TO STDOUT` in both formats, against the values as SQL has them.
 async fn copied_rows_are_read(cluster: &Cluster) {
     let client = with_table(cluster, "rows").await;
@@ -257,12 +323,18 @@ async fn copied_rows_are_read(cluster: &Cluster) {
 }
 
 async fn what_a_server_writes_is_read(version: Version) {
-    let cluster = Cluster::start(version, &Options::new()).await.unwrap();
+    let options = Options::new().setting("max_prepared_transactions", "4");
+    let cluster = Cluster::start(version, &options).await.unwrap();
     let client = connect(&cluster.url("postgres")).await.unwrap();
     client.batch_execute("select pg_replication_origin_create('peer')").await.unwrap();
     every_kind_of_change_is_read(&cluster).await;
     a_transaction_in_progress_is_read(&cluster).await;
     copied_rows_are_read(&cluster).await;
+    match version {
+        Version::V14 => {}
+        Version::V15 => prepared_transactions_are_read(&cluster, ProtocolVersion::V3).await,
+        _ => prepared_transactions_are_read(&cluster, ProtocolVersion::V4).await,
+    }
 }
 
 #[tokio::test]

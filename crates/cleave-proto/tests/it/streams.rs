@@ -5,9 +5,9 @@ use cleave_model::{Ident, Lsn, Oid, QualifiedName};
 use cleave_proto::{
     Timestamp,
     pgoutput::{
-        Begin, Cell, Change, Commit, Decoded, LogicalMessage, Message, OldTuple, Origin, Relation,
-        RelationColumn, ReplicaIdentity, StreamAbort, StreamCommit, StreamStart, Truncate, Tuple, TypeName,
-        Xid,
+        Aborted, Begin, Cell, Change, Commit, CommitPrepared, Decoded, LogicalMessage, Message, OldTuple,
+        Origin, Prepared, Relation, RelationColumn, ReplicaIdentity, RollbackPrepared, StreamAbort,
+        StreamCommit, StreamStart, Truncate, Tuple, TypeName, Xid,
     },
 };
 use proptest::{collection::vec, prelude::*};
@@ -103,11 +103,45 @@ fn frame() -> impl Strategy<Value = Message> {
         commit().prop_map(Message::Commit),
         (any::<u64>(), name()).prop_map(|(lsn, name)| Message::Origin(Origin { commit_lsn: Lsn(lsn), name })),
         (xid(), commit()).prop_map(|(xid, commit)| Message::StreamCommit(StreamCommit { xid, commit })),
-        (xid(), xid()).prop_map(|(xid, subxid)| Message::StreamAbort(StreamAbort { xid, subxid })),
+        (xid(), xid(), aborted()).prop_map(|(xid, subxid, aborted)| {
+            Message::StreamAbort(StreamAbort { xid, subxid, aborted: Some(aborted) })
+        }),
+        prepared().prop_map(Message::BeginPrepare),
+        prepared().prop_map(Message::Prepare),
+        prepared().prop_map(Message::StreamPrepare),
+        (commit(), xid(), name()).prop_map(|(commit, xid, gid)| Message::CommitPrepared(CommitPrepared {
+            commit,
+            xid,
+            gid
+        })),
+        (prepared(), 1..=u64::MAX, any::<i64>()).prop_map(|(prepared, lsn, time)| {
+            Message::RollbackPrepared(RollbackPrepared {
+                prepare_end_lsn: prepared.end_lsn,
+                rollback_end_lsn: Lsn(lsn),
+                prepare_time: prepared.prepare_time,
+                rollback_time: Timestamp(time),
+                xid: prepared.xid,
+                gid: prepared.gid,
+            })
+        }),
     ]
 }
 
-/// What a connection of version 2 may send, as far as layout goes: blocks of content, and frames anywhere. The order
+fn aborted() -> impl Strategy<Value = Aborted> {
+    (any::<u64>(), any::<i64>()).prop_map(|(lsn, time)| Aborted { lsn: Lsn(lsn), time: Timestamp(time) })
+}
+
+fn prepared() -> impl Strategy<Value = Prepared> {
+    (commit(), xid(), name()).prop_map(|(commit, xid, gid)| Prepared {
+        prepare_lsn: commit.commit_lsn,
+        end_lsn: commit.end_lsn,
+        prepare_time: commit.commit_time,
+        xid,
+        gid,
+    })
+}
+
+/// What a connection of version 4 may send, as far as layout goes: blocks of content, and frames anywhere. The order
 /// makes no sense.
 pub(crate) fn connection() -> impl Strategy<Value = Vec<Decoded>> {
     let plain = |message| Decoded { stream_xid: None, message };

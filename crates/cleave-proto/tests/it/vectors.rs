@@ -6,8 +6,9 @@ use cleave_model::{Lsn, Oid, QualifiedName};
 use cleave_proto::{
     DecodeProblem, Timestamp,
     pgoutput::{
-        Begin, Cell, Change, Commit, Decoded, Decoder, LogicalMessage, Message, OldTuple, Origin,
-        ProtocolVersion, StreamAbort, StreamCommit, StreamStart, Truncate, TypeName, Xid,
+        Aborted, Begin, Cell, Change, Commit, CommitPrepared, Decoded, Decoder, LogicalMessage, Message,
+        OldTuple, Origin, Prepared, ProtocolVersion, RollbackPrepared, StreamAbort, StreamCommit,
+        StreamStart, Truncate, TypeName, Xid,
     },
 };
 
@@ -142,7 +143,43 @@ fn only_messages_in_a_stream_block_carry_a_transaction_id() {
     );
     assert_eq!(
         read("'A' 000002ee 000002ef"),
-        plain(Message::StreamAbort(StreamAbort { xid: Xid(750), subxid: Xid(751) }))
+        plain(Message::StreamAbort(StreamAbort { xid: Xid(750), subxid: Xid(751), aborted: None }))
+    );
+}
+
+#[test]
+fn prepared_transactions_and_aborts_with_their_place() {
+    let mut decoder = Decoder::new(ProtocolVersion::V4);
+    let mut read = |notation: &str| decoder.decode(bytes(notation)).unwrap();
+    let prepared = Prepared {
+        prepare_lsn: Lsn(0x10),
+        end_lsn: Lsn(0x20),
+        prepare_time: Timestamp(5),
+        xid: Xid(750),
+        gid: "g".into(),
+    };
+    let record = "0000000000000010 0000000000000020 0000000000000005 000002ee 'g' 00";
+    assert_eq!(read(&format!("'b' {record}")), plain(Message::BeginPrepare(prepared.clone())));
+    assert_eq!(read(&format!("'P' 00 {record}")), plain(Message::Prepare(prepared.clone())));
+    assert_eq!(read(&format!("'p' 00 {record}")), plain(Message::StreamPrepare(prepared)));
+    let commit = Commit { commit_lsn: Lsn(0x10), end_lsn: Lsn(0x20), commit_time: Timestamp(5) };
+    let committed = CommitPrepared { commit, xid: Xid(750), gid: "g".into() };
+    assert_eq!(read(&format!("'K' 00 {record}")), plain(Message::CommitPrepared(committed)));
+    assert_eq!(
+        read("'r' 00 0000000000000010 0000000000000020 0000000000000005 0000000000000006 000002ee 'g' 00"),
+        plain(Message::RollbackPrepared(RollbackPrepared {
+            prepare_end_lsn: Lsn(0x10),
+            rollback_end_lsn: Lsn(0x20),
+            prepare_time: Timestamp(5),
+            rollback_time: Timestamp(6),
+            xid: Xid(750),
+            gid: "g".into(),
+        }))
+    );
+    let aborted = Some(Aborted { lsn: Lsn(0x10), time: Timestamp(5) });
+    assert_eq!(
+        read("'A' 000002ee 000002ef 0000000000000010 0000000000000005"),
+        plain(Message::StreamAbort(StreamAbort { xid: Xid(750), subxid: Xid(751), aborted }))
     );
 }
 
@@ -178,6 +215,11 @@ fn an_error_says_which_message_where_and_what() {
     v1("'M' 02", "Message at byte 1: message flags is 0x02, which has no meaning");
     v1("'S' 000002ee 01", "Stream Start at byte 0: the message does not belong to protocol version 1");
     let v2 = |notation, expected| check_error(ProtocolVersion::V2, notation, expected);
+    v2("'b'", "Begin Prepare at byte 0: the message does not belong to protocol version 2");
+    let v3 = |notation, expected| check_error(ProtocolVersion::V3, notation, expected);
+    v3("'P' 01", "Prepare at byte 1: prepare flags is 0x01, which has no meaning");
+    let v4 = |notation, expected| check_error(ProtocolVersion::V4, notation, expected);
+    v4("'A' 000002ee 000002ef", "Stream Abort at byte 9: needs 8 more bytes, 0 are left");
     v2("'E'", "Stream Stop at byte 0: a stream block starts inside another or ends outside one");
     v2("'S' 00000000 01", "Stream Start at byte 1: transaction id is 0, which is out of range");
 }
