@@ -416,6 +416,13 @@ const LIMIT_KEYS: &[Key] = &[
         "Connections that copy or verify at once, for each service.",
     ),
     key("memory", Kind::Size, Default("\"256MB\""), "How much of the changes Cleave holds in memory."),
+    key(
+        "spool",
+        Kind::Size,
+        Default("\"8GB\""),
+        "How much disk, in the folder for temporary files, each stream may take for large transactions that are still in \
+         progress at its source. Past it, or with `\"0\"`, the source keeps them until they commit.",
+    ),
 ];
 
 const HOOK_KEYS: &[Key] = &[

@@ -291,6 +291,8 @@ pub struct Limits {
     pub jobs: usize,
     /// Bytes of changes that Cleave holds in memory, per process.
     pub memory_bytes: u64,
+    /// Bytes of disk that a stream may take for transactions in progress.
+    pub spool_bytes: u64,
 }
 
 impl Default for Limits {
@@ -308,6 +310,7 @@ impl Default for Limits {
             verify_sessions_max: None,
             jobs: 4,
             memory_bytes: 256 << 20,
+            spool_bytes: 8 << 30,
         }
     }
 }

@@ -187,6 +187,7 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
         lease: move_.target_lease_of(direction).clone(),
         options: FollowOptions {
             memory_bytes: usize::try_from(move_.limits.memory_bytes / 8).unwrap_or(32 << 20),
+            spool_bytes: move_.limits.spool_bytes,
             ..FollowOptions::default()
         },
     })

@@ -205,6 +205,12 @@ pub enum StreamError {
         /// `cleave.position` on the target.
         position: Lsn,
     },
+    /// `C0530`: transactions in progress are larger than may be kept of them, or the disk is full.
+    #[error("no room to keep transactions in progress: {reason}")]
+    SpoolFull {
+        /// What the limit is, or what the system said.
+        reason: String,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -233,6 +239,7 @@ impl StreamError {
             Self::Task(_) => "C0516",
             Self::Cancelled => "C0517",
             Self::SourceSetBack { .. } => "C0518",
+            Self::SpoolFull { .. } => "C0530",
         }
     }
 
@@ -244,6 +251,8 @@ impl StreamError {
             Self::Journal(JournalError::Query { what, source }) => {
                 may_pass(&PgError::from_driver(what, source))
             }
+            // The server keeps them, from the next connection on.
+            Self::SpoolFull { .. } => true,
             _ => false,
         }
     }

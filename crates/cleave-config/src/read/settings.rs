@@ -31,6 +31,7 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
     let mut size =
         |key: &str| table.get(key).and_then(|item| value::parsed(item, key, SIZE, parse_size, findings));
     limits.memory_bytes = size("memory").unwrap_or(limits.memory_bytes);
+    limits.spool_bytes = size("spool").unwrap_or(limits.spool_bytes);
     limits.chunk_bytes = size("chunk").unwrap_or(limits.chunk_bytes);
     limits.copy_bytes_per_second = size("copy_rate");
     limits.verify_lag_bytes_max = size("verify_max_lag");

@@ -2,7 +2,8 @@
 //!
 //! - [`spec`], [`status`]: what goes in and what can be seen.
 //! - `checks`: what must hold at each connect. `crate::apply`: the target's side.
-//! - `reader`: the slot's side; `slices`: catching up through SQL; `streaming`: the walsender.
+//! - `reader`: the slot's side; `slices`: catching up through SQL; `streaming`: the walsender; `spool`: transactions in
+//!   progress.
 //! - `source_watch`: heartbeats and the slot's state. `supervisor`: connecting, retrying, stopping.
 
 mod checks;
@@ -11,6 +12,7 @@ mod reader;
 mod slices;
 mod source_watch;
 mod spec;
+mod spool;
 mod status;
 mod streaming;
 mod supervisor;

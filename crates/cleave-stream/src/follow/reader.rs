@@ -5,14 +5,15 @@ use super::{
     FollowSpec,
     item::{Item, ItemSender},
     messages::{Meaning, meaning},
+    spool::{Messages, SpoolLimits, Spools},
     status::Reporter,
 };
 use crate::{StreamError, apply::BinaryTypes};
 use bytes::Bytes;
 use cleave_model::{Lsn, labels};
 use cleave_proto::{
-    pgoutput::{Decoder, ProtocolVersion},
-    transaction::{Event, TransactionTracker},
+    pgoutput::{Decoded, Decoder, Message, ProtocolVersion, StreamStart},
+    transaction::{Event, Transaction, TransactionTracker},
 };
 use std::sync::Arc;
 use tokio::{sync::watch, time::Instant};
@@ -32,6 +33,10 @@ pub(super) struct Reader {
     decoder: Decoder,
     tracker: TransactionTracker,
     transaction: Open,
+    /// Transactions in progress.
+    pub(super) spools: Spools,
+    /// One of them has committed and is being handed over.
+    replay: Option<Replay>,
     /// Transactions that commit before it were applied earlier, or are handed over.
     position: Lsn,
     /// End of the log as the server last told it.
@@ -42,6 +47,14 @@ pub(super) struct Reader {
     pub(super) handed_over: Lsn,
     pub(super) idle_since: Instant,
     pub(super) asked: bool,
+}
+
+/// A transaction that came in blocks and has committed. Its blocks are read as if they came now.
+struct Replay {
+    messages: Messages,
+    decoder: Decoder,
+    tracker: TransactionTracker,
+    ended: Transaction,
 }
 
 /// The transaction that is being read.
@@ -63,6 +76,8 @@ impl Reader {
         position: Lsn,
         binary: &BinaryTypes,
     ) -> Self {
+        let limits =
+            SpoolLimits { memory_bytes: spec.options.memory_bytes, file_bytes: spec.options.spool_bytes };
         Self {
             spec,
             output,
@@ -72,6 +87,8 @@ impl Reader {
             decoder: Decoder::new(ProtocolVersion::V1),
             tracker: TransactionTracker::new(),
             transaction: Open::default(),
+            spools: Spools::new(limits),
+            replay: None,
             position,
             log_end: position,
             delivered: position,
@@ -81,10 +98,22 @@ impl Reader {
         }
     }
 
-    /// Options of the output plugin.
+    /// Options of the output plugin, for whole transactions.
     pub(super) fn options(&self) -> Vec<(&'static str, String)> {
+        self.options_of(ProtocolVersion::V1)
+    }
+
+    /// Options of the output plugin for transactions that are in progress too. What is read next was asked for with them.
+    pub(super) fn options_with_blocks(&mut self) -> Vec<(&'static str, String)> {
+        self.decoder = Decoder::new(ProtocolVersion::V2);
+        let mut options = self.options_of(ProtocolVersion::V2);
+        options.push(("streaming", "on".to_owned()));
+        options
+    }
+
+    fn options_of(&self, version: ProtocolVersion) -> Vec<(&'static str, String)> {
         let mut options = vec![
-            ("proto_version", ProtocolVersion::V1.number().to_string()),
+            ("proto_version", version.number().to_string()),
             ("publication_names", self.spec.publication.quoted()),
             ("messages", "true".to_owned()),
         ];
@@ -94,9 +123,9 @@ impl Reader {
         options
     }
 
-    /// True if no transaction is half read.
+    /// True if no transaction is half read. Those in progress are kept aside.
     pub(super) fn is_between_transactions(&self) -> bool {
-        self.tracker.is_between_transactions()
+        self.tracker.is_between_transactions() && self.replay.is_none()
     }
 
     /// The slot is read anew from `delivered` on, in another way.
@@ -110,17 +139,49 @@ impl Reader {
         if self.transaction.dropped && matches!(data.first(), Some(b'I' | b'U' | b'D')) {
             return Ok(());
         }
+        if self.spools.is_open() {
+            match data.first() {
+                Some(b'I' | b'U' | b'D' | b'T' | b'M' | b'Y') => return self.spools.keep(&data),
+                // Later transactions may rely on it.
+                Some(b'R') => self.spools.keep(&data)?,
+                _ => {}
+            }
+        }
         let bytes = data.len();
-        let data = if bytes < SHARED_BYTES_MIN { Bytes::copy_from_slice(&data) } else { data };
-        let decoded = self.decoder.decode(data).map_err(|error| protocol(&error))?;
-        match self.tracker.step(decoded).map_err(|error| protocol(&error))? {
+        let decoded = self.decoder.decode(unshared(data)).map_err(|error| protocol(&error))?;
+        let event = self.tracker.step(decoded).map_err(|error| protocol(&error))?;
+        self.take(event, bytes)
+    }
+
+    /// Hands over some of the transaction in blocks that has committed last; false if there is none, or no more of it.
+    /// Nothing else may be read before.
+    pub(super) async fn replay(&mut self) -> Result<bool, StreamError> {
+        let Some(mut replay) = self.replay.take() else { return Ok(false) };
+        let Some(messages) = replay.messages.next().await? else {
+            self.committed(&replay.ended);
+            return Ok(false);
+        };
+        for data in messages {
+            let bytes = data.len();
+            let decoded = replay.decoder.decode(unshared(data)).map_err(|error| protocol(&error))?;
+            let event = replay.tracker.step(decoded).map_err(|error| protocol(&error))?;
+            self.take(event, bytes)?;
+        }
+        self.replay = Some(replay);
+        Ok(true)
+    }
+
+    fn take(&mut self, event: Event, bytes: usize) -> Result<(), StreamError> {
+        match event {
             Event::Begin(begin) => {
                 let dropped = begin.final_lsn < self.position;
                 self.transaction = Open { commit_lsn: begin.final_lsn, dropped, begun: false };
             }
             Event::Origin(origin) => {
-                self.transaction.dropped |=
-                    labels::is_peer_origin(&self.spec.service, self.spec.direction, &origin.name);
+                if labels::is_peer_origin(&self.spec.service, self.spec.direction, &origin.name) {
+                    self.transaction.dropped |= !self.spools.is_open();
+                    self.spools.drop_open();
+                }
             }
             Event::Change { relation, change, .. } => self.gather(Item::Change { relation, change }, bytes),
             Event::Truncate { relations, restart_identity, .. } => {
@@ -131,26 +192,65 @@ impl Reader {
                 Meaning::Marker(id) => self.gather(Item::Marker(id), bytes),
                 Meaning::Switch(switch) => self.gather(Item::Switch(switch), bytes),
             },
-            Event::Commit(ended) => {
-                let begun = std::mem::take(&mut self.transaction).begun;
-                self.delivered = self.delivered.max(ended.end_lsn);
-                if begun {
-                    let (end_lsn, commit_time) = (ended.end_lsn, ended.commit_time);
-                    self.output.gather(Item::Commit { end_lsn, commit_time }, 0);
-                    self.handed_over = end_lsn;
-                    self.idle_since = Instant::now();
-                }
-            }
+            Event::Commit(ended) => self.committed(&ended),
             Event::Relation { .. } | Event::Type { .. } => {}
-            Event::StreamStart(_)
-            | Event::StreamStop { .. }
-            | Event::StreamCommit(_)
-            | Event::StreamAbort(_) => {
-                let problem = "a transaction in progress came, which was not asked for".to_owned();
+            Event::StreamStart(start) => self.spools.start(start.xid),
+            Event::StreamStop { .. } => {
+                self.spools.stop();
+                self.report_spools();
+            }
+            Event::StreamAbort(abort) => {
+                self.spools.abort(abort.xid, abort.subxid);
+                self.report_spools();
+            }
+            Event::StreamCommit(ended) => {
+                self.begin_replay(ended)?;
+                self.report_spools();
+            }
+            Event::BeginPrepare(_)
+            | Event::Prepare { .. }
+            | Event::StreamPrepare { .. }
+            | Event::CommitPrepared(_)
+            | Event::RollbackPrepared(_) => {
+                let problem = "a prepared transaction came, which was not asked for".to_owned();
                 return Err(StreamError::Protocol { problem });
             }
         }
         Ok(())
+    }
+
+    /// The open transaction is complete.
+    fn committed(&mut self, ended: &Transaction) {
+        let begun = std::mem::take(&mut self.transaction).begun;
+        self.delivered = self.delivered.max(ended.end_lsn);
+        if begun {
+            let (end_lsn, commit_time) = (ended.end_lsn, ended.commit_time);
+            self.output.gather(Item::Commit { end_lsn, commit_time }, 0);
+            self.handed_over = end_lsn;
+            self.idle_since = Instant::now();
+        }
+    }
+
+    fn begin_replay(&mut self, ended: Transaction) -> Result<(), StreamError> {
+        let spool = self.spools.take(ended.xid).filter(|_| ended.commit_lsn >= self.position);
+        let Some(spool) = spool else {
+            self.committed(&ended);
+            return Ok(());
+        };
+        self.transaction = Open { commit_lsn: ended.commit_lsn, dropped: false, begun: false };
+        let mut tracker = TransactionTracker::new();
+        let start = Message::StreamStart(StreamStart { xid: ended.xid, first_segment: true });
+        tracker.step(Decoded { stream_xid: None, message: start }).map_err(|error| protocol(&error))?;
+        let decoder = Decoder::inside_block(ProtocolVersion::V2);
+        self.replay = Some(Replay { messages: spool.into_messages(), decoder, tracker, ended });
+        Ok(())
+    }
+
+    fn report_spools(&self) {
+        let (transactions, bytes) = self.spools.size();
+        self.reporter.change(|status| {
+            (status.in_progress, status.in_progress_bytes) = (transactions, bytes);
+        });
     }
 
     /// Gathers a piece of the open transaction, after its `Begin`, unless the transaction is dropped.
@@ -164,6 +264,11 @@ impl Reader {
         }
         self.output.gather(item, bytes);
     }
+}
+
+/// Takes a small message out of the buffer that it came in.
+fn unshared(data: Bytes) -> Bytes {
+    if data.len() < SHARED_BYTES_MIN { Bytes::copy_from_slice(&data) } else { data }
 }
 
 pub(super) fn protocol(error: &dyn std::error::Error) -> StreamError {

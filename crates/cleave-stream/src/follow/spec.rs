@@ -90,6 +90,9 @@ pub struct FollowOptions {
     pub heartbeat_interval: Duration,
     /// Bytes of changes kept between the two sides.
     pub memory_bytes: usize,
+    /// Bytes of disk that transactions in progress may take; as much again as `memory_bytes` is kept of them in memory. 0:
+    /// the server keeps them and sends them whole.
+    pub spool_bytes: u64,
     /// Bytes of one backlog's changes that the source may keep in memory while it decodes them; it writes to disk what
     /// is more. Takes no more than twice the backlog's log.
     pub source_memory_bytes: u64,
@@ -107,6 +110,7 @@ impl Default for FollowOptions {
             batch_age_max: Duration::from_millis(500),
             heartbeat_interval: Duration::from_secs(1),
             memory_bytes: 32 << 20,
+            spool_bytes: 8 << 30,
             source_memory_bytes: 1 << 30,
             idle_limit: Duration::from_secs(20),
             retry_pause_max: Duration::from_secs(5),

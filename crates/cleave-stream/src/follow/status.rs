@@ -55,6 +55,10 @@ pub struct FollowStatus {
     pub last_error: Option<Arc<StreamError>>,
     /// Counts.
     pub counters: FollowCounters,
+    /// Transactions of which a part is here while they are in progress on the source.
+    pub in_progress: usize,
+    /// Bytes that are kept of them.
+    pub in_progress_bytes: u64,
     /// Bytes of log between what is applied and the end of the source's log, when the source last spoke.
     pub lag_bytes: u64,
     /// Age of the last applied commit while changes wait, by the source's clock; 0 when none waits.

@@ -28,7 +28,8 @@ pub(super) async fn run(
     session: ReplicationSession,
     stop: Cancelled,
 ) -> Result<(), StreamError> {
-    let options = reader.options();
+    let options =
+        if reader.spec.options.spool_bytes > 0 { reader.options_with_blocks() } else { reader.options() };
     let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let started = session.start_replication(&reader.spec.slot, reader.delivered, &options).await;
     let (mut messages, writer) = started.on(Side::Source)?.split();
@@ -58,6 +59,14 @@ pub(super) async fn run(
         };
         let Some(message) = message.on(Side::Source)? else { return Ok(()) };
         on_message(&mut reader, message, &mut status).await?;
+        while reader.replay().await? {
+            if reader.output.is_due() {
+                status.hand_over(&mut reader).await?;
+            }
+        }
+        if reader.spools.is_due() {
+            reader.spools.settle().await?;
+        }
         if reader.output.is_due() {
             status.hand_over(&mut reader).await?;
         }

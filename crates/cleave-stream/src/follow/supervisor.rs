@@ -99,7 +99,7 @@ impl Drop for FollowHandle {
     }
 }
 
-async fn supervise(spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelled) {
+async fn supervise(mut spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelled) {
     let memory = RelationMemory::default();
     let mut pause = RETRY_PAUSE_MIN;
     loop {
@@ -125,6 +125,9 @@ async fn supervise(spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelled) {
             Err(error) => error,
         };
         let passing = error.is_retryable();
+        if matches!(error, StreamError::SpoolFull { .. }) {
+            Arc::make_mut(&mut spec).options.spool_bytes = 0;
+        }
         reporter.change(|status| {
             status.state = if passing { FollowState::Retrying } else { FollowState::Failed };
             status.last_error = Some(Arc::new(error));
@@ -224,6 +227,7 @@ async fn run(
         status.state = FollowState::Following;
         status.position = Some(position);
         status.last_error = None;
+        (status.in_progress, status.in_progress_bytes) = (0, 0);
         marker.into_iter().for_each(|marker| status.marker_applied(marker));
     });
     let (end_reading, reading_ended) = cancellation();

@@ -7,6 +7,7 @@ mod catching_up;
 mod chunks;
 mod content;
 mod copy;
+mod in_progress;
 mod known_losses;
 mod pair;
 mod resume;
