@@ -62,19 +62,21 @@ pub(crate) enum Metric {
     Rate,
     /// Seconds, bytes, milliseconds: less is better.
     Cost(&'static str),
+    /// How good an answer is: more is better.
+    Quality(&'static str),
 }
 
 impl Metric {
     fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
-            Self::Cost(name) => name,
+            Self::Cost(name) | Self::Quality(name) => name,
         }
     }
 
     fn speedup(self, ours: f64, theirs: f64) -> f64 {
         match self {
-            Self::Rate => ours / theirs,
+            Self::Rate | Self::Quality(_) => ours / theirs,
             Self::Cost(_) => theirs / ours,
         }
     }

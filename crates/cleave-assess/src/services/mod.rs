@@ -209,11 +209,8 @@ fn by_grain(gathered: &Gathered<'_>, units: &Units, seed: u64) -> Vec<(Grain, Pa
     let all =
         search::with_merges(gathered, search::all(gathered, units, seed), units, &units.network(gathered));
     let best = |fits: &dyn Fn(usize) -> bool| {
-        let fitting = all.iter().filter(|partition| fits(partition.groups));
-        fitting.fold(None, |best: Option<&Partition>, next| match best {
-            Some(best) if best.score() >= next.score() => Some(best),
-            _ => Some(next),
-        })
+        let fitting: Vec<&Partition> = all.iter().filter(|partition| fits(partition.groups)).collect();
+        search::best(fitting.into_iter())
     };
     let Some(balanced) = best(&|_| true).cloned() else { return Vec::new() };
     let count = balanced.groups;
@@ -245,7 +242,11 @@ fn of_number(
         from.push(search::at(gathered, units, &network, resolution, seed));
     }
     let most = from.iter().map(|partition| partition.groups).max().unwrap_or(0);
-    // The fewest that are enough lose least on the way down.
+    let all = search::with_merges(gathered, from.clone(), units, &network);
+    if let Some(best) = search::best(all.iter().filter(|partition| partition.groups == wanted)) {
+        return Ok(best.clone());
+    }
+    // None has come by so many: the fewest that are enough lose least on the way down.
     let enough =
         from.iter().filter(|partition| partition.groups >= wanted).min_by_key(|partition| partition.groups);
     let Some(enough) = enough else { return Err(ServicesError::Count { wanted, nearest: most }) };

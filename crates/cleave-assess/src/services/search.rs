@@ -8,8 +8,12 @@ use std::rc::Rc;
 
 /// Resolutions that are tried: from few large services to many small ones.
 const RESOLUTIONS: [f64; 8] = [0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0];
-/// Runs per resolution.
-const RUNS: u64 = 40;
+/// Runs per resolution, at most and at least: so many that chance does not choose between two partitions of nearly the
+/// same worth, as far as the size of the network leaves time for them.
+const RUNS_MAX: usize = 200;
+const RUNS_MIN: usize = 40;
+/// Runs times units that there is time for.
+const RUN_UNITS: usize = 4_000;
 /// For each so many tables one run more is left out where runs are compared with a partition.
 const JUDGED: usize = 500;
 /// Each run makes each weight smaller or larger by up to this share: what holds only as long as all weights are exactly
@@ -22,6 +26,8 @@ pub(super) const SURE: f64 = 0.7;
 const EXPECTED: f64 = 1.5;
 /// A service of fewer tables than this is seldom worth a database, a team and an interface of its own.
 const SMALL: usize = 3;
+/// Partitions with scores at least this share of the best's are as good as it, for all that so many runs can tell.
+const NEAR: f64 = 0.99;
 /// A gain below this is a rounding error.
 const GAIN_MIN: f64 = 1e-9;
 /// Rounds of moving single tables at the end.
@@ -47,12 +53,18 @@ pub(super) struct Partition {
 }
 
 impl Partition {
+    /// What it is worth.
     pub(super) fn score(&self) -> f64 {
+        f64::midpoint(1.0, self.stability) * self.worth()
+    }
+
+    /// The same without what the runs say of it: chance has no part in it.
+    fn worth(&self) -> f64 {
         let tables = self.group_of.len().max(1) as f64;
         let off = (self.groups.max(1) as f64 / tables.sqrt()).log2();
         let expected = (-EXPECTED / (1.0 + 2.0 * self.observed) * off * off).exp();
         let grown = 1.0 - self.small as f64 / tables;
-        f64::midpoint(1.0, self.stability) * self.modularity * expected * grown
+        self.modularity * expected * grown
     }
 
     /// Units by group.
@@ -65,6 +77,17 @@ impl Partition {
         }
         members
     }
+}
+
+/// The best of some partitions. Those that are so near to the best that chance may have set them apart are told apart by
+/// the evidence as it is.
+pub(super) fn best<'p>(partitions: impl Iterator<Item = &'p Partition> + Clone) -> Option<&'p Partition> {
+    let most = partitions.clone().map(Partition::score).fold(f64::MIN, f64::max);
+    let near = partitions.filter(|partition| partition.score() >= most * NEAR);
+    near.fold(None, |best: Option<&Partition>, next| match best {
+        Some(best) if best.worth() >= next.worth() => Some(best),
+        _ => Some(next),
+    })
 }
 
 /// The partitions of all resolutions, from coarse to fine.
@@ -91,15 +114,11 @@ pub(super) fn with_merges(
         settling.improve(1.0);
         settling.attach_small(SMALL);
         let next = partition(settling, from.stability, Rc::clone(&from.together), Rc::clone(&from.runs));
-        let groups = whole(&next.group_of);
-        let agreed = judges.iter().map(|judge| agreement(&judge.runs, &groups)).enumerate();
-        let (judge, stability) =
-            agreed.fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
-        let together = Rc::clone(&judges[judge].together);
-        Partition { stability, together, ..next }
+        judged(next, judges)
     };
     let (least, most) = ((expected * 0.5).max(2.0) as usize, (expected * 2.0).ceil() as usize);
     let judges = all.clone();
+    all = all.into_iter().map(|partition| judged(partition, &judges)).collect();
     for at in 0..first {
         let mut last = settled(&all[at], &judges);
         loop {
@@ -121,6 +140,15 @@ pub(super) fn with_merges(
     all
 }
 
+/// Judged by the runs that agree with it most, whichever it came by.
+fn judged(partition: Partition, judges: &[Partition]) -> Partition {
+    let groups = whole(&partition.group_of);
+    let agreed = judges.iter().map(|judge| agreement(&judge.runs, &groups)).enumerate();
+    let (judge, stability) = agreed.fold((0, 0.0), |best, next| if next.1 > best.1 { next } else { best });
+    let together = Rc::clone(&judges[judge].together);
+    Partition { stability, together, ..partition }
+}
+
 /// How far runs agree with a partition, from 0 to 1.
 fn agreement(runs: &[Vec<usize>], groups: &[usize]) -> f64 {
     // Of large schemas some runs speak for all.
@@ -137,6 +165,10 @@ fn whole(group_of: &[Option<usize>]) -> Vec<usize> {
     renumbered(&whole).0
 }
 
+fn runs_for(units: usize) -> u64 {
+    (RUN_UNITS / units.max(1)).clamp(RUNS_MIN, RUNS_MAX) as u64
+}
+
 /// The partition of one resolution.
 pub(super) fn at(
     gathered: &Gathered<'_>,
@@ -147,7 +179,7 @@ pub(super) fn at(
 ) -> Partition {
     let mut together = Together::new(network.nodes());
     let mut runs = Vec::new();
-    for run in 0..RUNS {
+    for run in 0..runs_for(network.nodes()) {
         let mut random = Random::with_seed(seed.wrapping_mul(1_000_003).wrapping_add(run));
         let disturbed = network.disturbed(DISTURBANCE, random.next());
         let groups = Louvain.partition(&disturbed, resolution, &mut random);

@@ -11,14 +11,24 @@ const TENANTS: &str = include_str!("schemas/tenants.txt");
 const LEGACY: &str = include_str!("schemas/legacy.txt");
 const UNIVERSITY: &str = include_str!("schemas/university.txt");
 
-fn found(sample: &Sample, seed: u64) -> Recommendation {
+pub(crate) fn found(sample: &Sample, seed: u64) -> Recommendation {
     let implied = sample.implied();
     recommend(&sample.known(&implied), &Wishes { seed, ..Wishes::default() }).unwrap()
 }
 
-/// How far the balanced services agree with those that are known. A table in no service is alone.
-fn agreement(sample: &Sample, found: &Recommendation) -> f64 {
-    let alternative = found.alternative(Grain::Balanced).unwrap();
+/// How far the balanced services agree with those that are known.
+pub(crate) fn agreement(sample: &Sample, found: &Recommendation) -> f64 {
+    agreement_of(sample, found, found.alternative(Grain::Balanced).unwrap())
+}
+
+/// The same for the alternative that agrees most.
+pub(crate) fn nearest(sample: &Sample, found: &Recommendation) -> f64 {
+    let agreements = found.alternatives.iter().map(|one| agreement_of(sample, found, one));
+    agreements.fold(f64::MIN, f64::max)
+}
+
+/// A table in no service is alone.
+fn agreement_of(sample: &Sample, found: &Recommendation, alternative: &Alternative) -> f64 {
     let (mut known, mut proposed) = (Vec::new(), Vec::new());
     for (number, table) in found.tables.iter().enumerate() {
         if let Some(service) = sample.services.get(&table.name) {
@@ -38,8 +48,25 @@ fn agrees(schema: &str, least: f64) {
     }
 }
 
-fn without_workload(schema: &str) -> Sample {
+pub(crate) fn without_workload(schema: &str) -> Sample {
     Sample { workload: Workload::default(), ..Sample::parse(schema) }
+}
+
+/// The same without names that say anything.
+pub(crate) fn masked(sample: &Sample, seed: u64) -> Sample {
+    let mask = Mask::new(&sample.catalog, seed);
+    let functions = sample.functions.iter().map(|function| cleave_assess::evidence::FunctionTables {
+        function: function.function,
+        reads: mask.names(&function.reads),
+        writes: mask.names(&function.writes),
+    });
+    let services = sample.services.iter().map(|(table, service)| (mask.name(table), service.clone()));
+    Sample {
+        catalog: mask.catalog(&sample.catalog),
+        workload: mask.workload(&sample.workload),
+        functions: functions.collect(),
+        services: services.collect(),
+    }
 }
 
 fn balanced(found: &Recommendation) -> &Alternative {
@@ -86,26 +113,7 @@ fn a_university_without_a_workload_is_found_in_part() {
 #[test]
 fn names_are_no_crutch_where_transactions_were_seen() {
     for schema in [HOSPITAL, TENANTS] {
-        let sample = Sample::parse(schema);
-        let mask = Mask::new(&sample.catalog, 7);
-        let masked = Sample {
-            catalog: mask.catalog(&sample.catalog),
-            workload: mask.workload(&sample.workload),
-            functions: sample
-                .functions
-                .iter()
-                .map(|function| cleave_assess::evidence::FunctionTables {
-                    function: function.function,
-                    reads: mask.names(&function.reads),
-                    writes: mask.names(&function.writes),
-                })
-                .collect(),
-            services: sample
-                .services
-                .iter()
-                .map(|(table, service)| (mask.name(table), service.clone()))
-                .collect(),
-        };
+        let masked = masked(&Sample::parse(schema), 7);
         assert!(masked.implied().is_empty());
         let agreement = agreement(&masked, &found(&masked, 1));
         assert!(agreement >= 0.8, "{agreement}");

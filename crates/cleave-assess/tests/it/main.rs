@@ -6,4 +6,5 @@
 mod known_answers;
 mod notation;
 mod pages;
+mod scores;
 mod wishing;
