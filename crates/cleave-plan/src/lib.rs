@@ -36,8 +36,8 @@ pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_p
 pub use readiness::table_findings;
 pub use room::{Room, check_room};
 pub use schema_move::{
-    FunctionChange, NameLayer, Observation, PathChange, RelocatedSequence, RelocatedTable, SchemaPlan,
-    SchemaScript, functions_back, lacking_paths, plan_schema_move, restored_paths,
+    FunctionBack, FunctionChange, NameLayer, Observation, PathChange, RelocatedSequence, RelocatedTable,
+    SchemaPlan, SchemaScript, functions_back, lacking_paths, plan_schema_move, restored_paths,
 };
 pub use scope::Scope;
 pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};

@@ -1,7 +1,7 @@
 //! `complete` and `cancel` of a schema move: one transaction each.
 
 use super::{
-    gates,
+    calls, gates,
     ladder::{Attempt, Climb, begin, undone},
     plan_of,
 };
@@ -53,6 +53,8 @@ async fn end(
     let began = Instant::now();
     begin(runner, session).await?;
     let done = async {
+        // What a rollback that died on its way has put back would lose the views that it goes through.
+        sql(session, &script(&calls::pending(runner, row, session).await?)).await?;
         sql(session, &script(&plan.script.complete)).await?;
         runner.m_lease.check(&**session).await?;
         MoveRow::transition(&**session, &runner.service, &[MoveState::Switched], MoveState::Done).await?;

@@ -3,7 +3,7 @@
 use crate::{EngineError, runner::Runner, switch::sql};
 use cleave_journal::{EntryEvent, MoveRow};
 use cleave_pg::{During, Session, catalog::read_catalog};
-use cleave_plan::{FunctionChange, SchemaPlan};
+use cleave_plan::{FunctionBack, FunctionChange, SchemaPlan};
 use std::collections::BTreeMap;
 
 /// A function whose names the server can check.
@@ -72,6 +72,14 @@ pub(super) async fn texts(
     session: &Session,
 ) -> Result<BTreeMap<String, String>, EngineError> {
     let oids: Vec<u32> = plan.functions.iter().map(|change| change.oid).collect();
+    digests(&oids, session).await
+}
+
+/// The same for any functions.
+pub(super) async fn digests(
+    oids: &[u32],
+    session: &Session,
+) -> Result<BTreeMap<String, String>, EngineError> {
     let rows = session
         .query(
             "select oid::text, pg_catalog.md5(pg_catalog.concat_ws('|', prosrc, proconfig::text))
@@ -90,7 +98,7 @@ pub(super) async fn rollback(
     row: &MoveRow,
     plan: &SchemaPlan,
     session: &Session,
-) -> Result<Vec<String>, EngineError> {
+) -> Result<Vec<FunctionBack>, EngineError> {
     let entries = cleave_journal::entries(&**session, &runner.service).await?;
     let cutover = entries.iter().rev().find(|entry| {
         entry.incarnation == row.id && entry.step == "cutover" && entry.event == EntryEvent::Done
@@ -103,8 +111,11 @@ pub(super) async fn rollback(
     };
     let untouched: Vec<u32> = plan.functions.iter().filter(untouched).map(|change| change.oid).collect();
     let catalog = read_catalog(session).await?;
-    let back = cleave_plan::functions_back(&catalog, plan, &untouched);
-    let mut statements = vec!["set local check_function_bodies = off".to_owned()];
-    statements.extend(back);
-    Ok(statements)
+    Ok(cleave_plan::functions_back(&catalog, plan, &untouched))
+}
+
+/// Statements that make functions anew, whatever stands in their bodies.
+pub(super) fn unchecked<'f>(functions: impl IntoIterator<Item = &'f Vec<String>>) -> Vec<String> {
+    let unchecked = "set local check_function_bodies = off".to_owned();
+    std::iter::once(unchecked).chain(functions.into_iter().flatten().cloned()).collect()
 }

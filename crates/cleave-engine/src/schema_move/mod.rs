@@ -4,6 +4,7 @@
 //! transaction that does the work writes them.
 
 mod apply;
+mod calls;
 mod close;
 mod drift;
 mod functions;

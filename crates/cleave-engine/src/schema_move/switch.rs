@@ -3,7 +3,7 @@
 
 use super::{
     apply::PREPARE,
-    functions, gates,
+    calls, functions, gates,
     ladder::{Attempt, Climb, Order, begin, undone},
     observe, plan_of,
 };
@@ -19,7 +19,7 @@ use cleave_journal::{EntryEvent, MoveRow, MoveState};
 use cleave_model::{Epoch, QualifiedName};
 use cleave_pg::Session;
 use cleave_plan::cutover::Round;
-use cleave_plan::{NameLayer, SchemaPlan};
+use cleave_plan::{FunctionBack, NameLayer, SchemaPlan};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ struct Turn {
     round: Round,
     plan: SchemaPlan,
     statements: Vec<String>,
+    /// Functions that get their old texts before it, so that no call is caught by the new names.
+    first: Vec<FunctionBack>,
     /// Functions that the server checks afterwards: OID, name, and the search path to check it under.
     checked: Vec<functions::Checked>,
     /// Tables under the names they have before it.
@@ -45,6 +47,7 @@ pub(super) async fn cutover(runner: &mut Runner, dry_run: bool) -> Result<Cutove
     let plan = plan_of(&row)?;
     match row.state {
         MoveState::Switched => {
+            calls::put_forth(runner, &row).await?;
             return Ok(report(runner, &plan, Round::Cutover, CutoverOutcome::Switched, epoch));
         }
         MoveState::Prepared => {}
@@ -57,6 +60,7 @@ pub(super) async fn cutover(runner: &mut Runner, dry_run: bool) -> Result<Cutove
     let turn = Turn {
         round: Round::Cutover,
         statements: functions::cutover(&fresh),
+        first: Vec::new(),
         checked: functions::valid(&fresh, &session).await?,
         tables: fresh.old_names(),
         views: Vec::new(),
@@ -86,7 +90,9 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
     gates::dependents(runner, &plan, &session).await?;
     let strays = observe::new_partitions(&session, &plan).await?;
     let mut statements = plan.script.rollback.clone();
-    statements.extend(functions::rollback(runner, &row, &plan, &session).await?);
+    let back = functions::rollback(runner, &row, &plan, &session).await?;
+    let (first, back): (Vec<_>, Vec<_>) = back.into_iter().partition(|function| function.through_views);
+    statements.extend(functions::unchecked(back.iter().map(|function| &function.back)));
     statements.extend(
         strays
             .iter()
@@ -95,6 +101,7 @@ pub(super) async fn rollback(runner: &mut Runner, dry_run: bool) -> Result<Cutov
     let turn = Turn {
         round: Round::Rollback,
         statements,
+        first,
         checked: Vec::new(),
         tables: plan.new_names().into_iter().chain(strays.into_iter().map(|stray| stray.now)).collect(),
         views: if plan.layer == NameLayer::View { plan.old_names() } else { Vec::new() },
@@ -129,8 +136,11 @@ async fn run(
         turn.round.as_str(),
         format!("changes the schema of {} tables in one transaction", turn.tables.len()),
     );
-    let climbed = Box::pin(climb(runner, row, &turn, &session)).await;
-    let pause = match climbed {
+    let climbed = async {
+        calls::put_back(runner, row, &turn.first, &session).await?;
+        Box::pin(climb(runner, row, &turn, &session)).await
+    };
+    let pause = match climbed.await {
         Ok(pause) => pause,
         Err(error) => return failed(runner, row, &turn, error).await,
     };
@@ -243,6 +253,10 @@ async fn failed(
     // The answer to a commit may have been lost: the row says what became of it.
     if runner.row().await?.is_some_and(|now| now.id == row.id && now.state == turn.to) {
         return Ok(report(runner, &turn.plan, turn.round, CutoverOutcome::Switched, turn.epoch));
+    }
+    if !turn.first.is_empty() {
+        // What cannot be put forth now is by the next verb; the first error is the one to tell.
+        let _later = calls::put_forth(runner, row).await;
     }
     let detail = json!({ "epoch": turn.epoch.0, "reason": error.to_string() });
     let session = runner.journal().await?;

@@ -2,11 +2,12 @@
 //! cannot be read or is put together at run time is named for a person.
 
 use super::{NameLayer, SchemaPlan};
+use crate::carrying::{Fate, Layer, fate};
 use crate::{Finding, Scope};
 use cleave_ddl::schema_move::path::SearchPath;
 use cleave_model::catalog::{Catalog, Function, FunctionKind};
 use cleave_model::{Ident, QualifiedName};
-use cleave_sql::{Moved, Names, Resolver, Rewritten, parse_search_path, rewrite_function};
+use cleave_sql::{Moved, Names, Resolver, Rewritten, parse_search_path, read_function, rewrite_function};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,10 +72,23 @@ fn moved(scope: &Scope<'_>, schema: &Ident) -> Moved {
     Moved { relations, ..Moved::default() }
 }
 
+/// A function that a rollback makes anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionBack {
+    /// It stays the same.
+    pub oid: u32,
+    /// Statements that write the old names.
+    pub back: Vec<String>,
+    /// Statements that make it what it is before them.
+    pub forth: Vec<String>,
+    /// With the old names it does through the views what it does with the new ones: it can go back before the tables do.
+    pub through_views: bool,
+}
+
 /// What a rollback does to functions as they are now. Those that still have the text that the cutover gave them
 /// (`untouched`) get their old one; in others, which somebody or another service's cutover has changed since, the new
 /// names become the old ones.
-pub fn functions_back(catalog: &Catalog, plan: &SchemaPlan, untouched: &[u32]) -> Vec<String> {
+pub fn functions_back(catalog: &Catalog, plan: &SchemaPlan, untouched: &[u32]) -> Vec<FunctionBack> {
     let (schema, old_schemas) = (plan.new_schema(), plan.old_schemas());
     let tables = plan.tables.iter().map(|table| (table.to.qualified(), table.from.qualified()));
     let owned = plan.sequences.iter().filter(|sequence| sequence.owned);
@@ -84,26 +98,45 @@ pub fn functions_back(catalog: &Catalog, plan: &SchemaPlan, untouched: &[u32]) -
     let resolver = Resolver::new(catalog, &[]);
     let place =
         Place { schema: &schema, old_schemas: &old_schemas, layer: plan.layer, moved: Moved::default() };
-    let mut statements = Vec::new();
+    let mut functions = Vec::new();
     for function in catalog.functions.iter().filter(|f| f.kind != FunctionKind::Aggregate && f.body.is_some())
     {
         let change = plan.functions.iter().find(|change| change.oid == function.oid.0);
-        if let Some(change) = change.filter(|_| untouched.contains(&function.oid.0)) {
-            statements.extend(change.rollback.iter().cloned());
-            continue;
-        }
         let rewritten = rewrite_function(function, catalog, &moved, Names::Qualified, &resolver);
         let path = own_path(function).filter(|path| change.is_some() && path.has(&schema));
-        if rewritten.edits.is_empty() && path.is_none() {
-            continue;
-        }
-        statements.push(enter(function, &place));
-        statements.push(rewritten.text);
-        if let Some(path) = path {
-            statements.push(set_path(function, &path.without(&schema)));
-        }
+        let back = match change.filter(|_| untouched.contains(&function.oid.0)) {
+            Some(change) => change.rollback.clone(),
+            None if rewritten.edits.is_empty() && path.is_none() => continue,
+            None => {
+                let mut back = vec![enter(function, &place), rewritten.text.clone()];
+                back.extend(path.map(|path| set_path(function, &path.without(&schema))));
+                back
+            }
+        };
+        let through_views = plan.layer == NameLayer::View
+            && keeps_its_head(function, &rewritten)
+            && runs_through_views(function, catalog, &moved, &resolver);
+        let forth = vec![enter(function, &place), function.definition.clone()];
+        functions.push(FunctionBack { oid: function.oid.0, back, forth, through_views });
     }
-    statements
+    functions
+}
+
+/// True if no name that moves stands before the body: a row type there is the table's, not the view's.
+fn keeps_its_head(function: &Function, rewritten: &Rewritten) -> bool {
+    let body = function.body.as_deref().and_then(|body| function.definition.find(body));
+    body.is_some_and(|body| rewritten.edits.iter().all(|edit| edit.range.start >= body))
+}
+
+/// True if all that a function does with the moved tables, views under the old names do too.
+fn runs_through_views(function: &Function, catalog: &Catalog, moved: &Moved, resolver: &Resolver) -> bool {
+    let read = read_function(function, catalog, resolver);
+    let names = read.read.sequences.iter().chain(&read.read.types).chain(&read.names_in_constants);
+    let major = catalog.facts.major();
+    read.is_certain()
+        && read.asks_for_schema.is_empty()
+        && !names.into_iter().any(|name| moved.relations.contains_key(name))
+        && read.read.traits.iter().all(|feature| fate(Layer::View, major, *feature) == Fate::Carried)
 }
 
 fn set_path(function: &Function, path: &SearchPath) -> String {

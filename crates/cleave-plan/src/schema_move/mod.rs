@@ -11,7 +11,7 @@ mod refuse;
 mod script;
 
 pub use draft::{Observation, plan_schema_move};
-pub use functions::{FunctionChange, functions_back};
+pub use functions::{FunctionBack, FunctionChange, functions_back};
 pub use paths::{PathChange, lacking_paths, restored_paths};
 
 use crate::{Crossing, Finding, Name, Weight};

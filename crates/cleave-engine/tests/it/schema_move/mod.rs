@@ -1,5 +1,6 @@
 //! Moves inside one database, on real servers.
 
+mod calls;
 mod clients;
 mod codes;
 mod drift;
