@@ -130,7 +130,8 @@ async fn run(
     if dry_run {
         return Ok(report(runner, &turn.plan, turn.round, CutoverOutcome::Rehearsed, before));
     }
-    hook(runner, row, &turn, Moment::BeforeSwitch).await?;
+    let limit = runner.topology.config().hooks.limit;
+    hook(runner, row, &turn, (Moment::BeforeSwitch, limit)).await?;
     let step = runner.events.step(
         &runner.service,
         turn.round.as_str(),
@@ -146,7 +147,7 @@ async fn run(
     };
     cleave_failpoint::hit_async("schema_switch.after").await;
     step.finish(format!("the tables are in schema {}", target(&turn)));
-    hook(runner, row, &turn, Moment::AfterSwitch).await?;
+    hook(runner, row, &turn, (Moment::AfterSwitch, limit)).await?;
     let mut report = report(runner, &turn.plan, turn.round, CutoverOutcome::Switched, turn.epoch);
     report.pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
     Ok(report)
@@ -192,6 +193,11 @@ async fn attempt(
     }
     cleave_failpoint::hit_async("schema_switch.before").await;
     let budget = runner.topology.config().limits.write_pause;
+    let left = budget.saturating_sub(began.elapsed()).min(runner.topology.config().hooks.limit);
+    if let Err(error) = hook(runner, row, turn, (Moment::InPause, left)).await {
+        sql(session, "rollback").await?;
+        return Err(error);
+    }
     if began.elapsed() > budget {
         sql(session, "rollback").await?;
         return Err(over_budget(budget));
@@ -271,11 +277,15 @@ async fn failed(
     Ok(report)
 }
 
-async fn hook(runner: &Runner, row: &MoveRow, turn: &Turn, moment: Moment) -> Result<(), EngineError> {
+async fn hook(
+    runner: &Runner,
+    row: &MoveRow,
+    turn: &Turn,
+    (moment, limit): (Moment, Duration),
+) -> Result<(), EngineError> {
     let session = runner.journal().await?;
     let name = &runner.m.name;
     let occasion = Occasion { round: turn.round, epoch: turn.epoch, home_from: name, home_to: name };
-    let limit = runner.topology.config().hooks.limit;
     hooks::run(runner.hook_site(row), &session, moment, occasion, limit).await
 }
 

@@ -73,6 +73,7 @@ impl SplitWork {
             step: "split.prepare",
             to: Some((&[MoveState::Planned], MoveState::Prepared)),
             epoch: None,
+            pause: None,
         };
         let groups = [plan.script.prepare.clone()];
         let tables = plan.tables();
@@ -95,6 +96,7 @@ impl SplitWork {
             step: "split.triggers",
             to: Some((&[MoveState::Prepared], MoveState::Copying)),
             epoch: None,
+            pause: None,
         };
         self.transact(session, started.row.id, &groups, records, (Budget::WritePause, &tables)).await?;
         cleave_failpoint::hit_async("split.triggers.after").await;
@@ -140,6 +142,7 @@ impl SplitWork {
             step: "split.fill",
             to: Some((&[MoveState::Copying], MoveState::Following)),
             epoch: None,
+            pause: None,
         };
         self.transact(session, started.row.id, &[analyze], records, (Budget::None, &plan.tables())).await?;
         cleave_failpoint::hit_async("split.fill.after").await;

@@ -1,12 +1,14 @@
 //! `cutover` and `rollback`: one transaction in which keys, views, functions and the right to write change together.
 
 use super::keys::unknown_keys;
-use super::work::{Budget, Records, SplitWork, Started};
+use super::work::{Budget, Pause, Records, SplitWork, Started};
+use crate::hooks::{Moment, Occasion};
 use crate::{Answer, EngineError};
 use cleave_api::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
 use cleave_journal::{MoveRow, MoveState, VerificationOutcome};
 use cleave_model::Epoch;
 use cleave_pg::{During, Session};
+use cleave_plan::cutover::Round;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 impl SplitWork {
@@ -60,15 +62,20 @@ impl SplitWork {
         (groups, to): (Vec<Vec<String>>, (&[MoveState], MoveState)),
         keys: Duration,
     ) -> Result<Answer, EngineError> {
-        let name = match direction {
-            SwitchDirection::Cutover => "split.cutover",
-            SwitchDirection::Rollback => "split.rollback",
+        let (name, round) = match direction {
+            SwitchDirection::Cutover => ("split.cutover", Round::Cutover),
+            SwitchDirection::Rollback => ("split.rollback", Round::Rollback),
         };
         let epoch =
             cleave_journal::owner(&**session, &self.name).await?.map_or(Epoch(0), |owner| owner.epoch);
+        let journal = self.site.connect("journal").await?;
+        let home = self.database();
+        let occasion = Occasion { round, epoch: Epoch(epoch.0 + 1), home_from: home, home_to: home };
+        let around = Pause { journal: &journal, occasion };
+        self.hooks(started.row.id, Moment::BeforeSwitch, around, Duration::MAX).await?;
         let step = self.events.step(&self.name, name, "changes keys, views and the right to write");
         cleave_failpoint::hit_async("split.switch.before").await;
-        let records = Records { step: name, to: Some(to), epoch: Some(Epoch(epoch.0 + 1)) };
+        let records = Records { step: name, to: Some(to), epoch: Some(occasion.epoch), pause: Some(around) };
         let tables = started.plan.tables();
         let groups: Vec<Vec<String>> = groups.into_iter().filter(|group| !group.is_empty()).collect();
         let switched =
@@ -84,6 +91,7 @@ impl SplitWork {
         cleave_failpoint::hit_async("split.switch.after").await;
         MoveRow::set_verification(&**session, &self.name, None).await?;
         step.finish("done");
+        self.hooks(started.row.id, Moment::AfterSwitch, around, Duration::MAX).await?;
         let times = [("keys", keys), ("switch", pause)];
         self.report(session, direction, CutoverOutcome::Switched, &times, None).await
     }

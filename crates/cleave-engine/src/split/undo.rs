@@ -31,8 +31,11 @@ impl SplitWork {
         }
         cleave_failpoint::hit_async("split.cancel.between").await;
         let drop = if started.row.state == MoveState::Planned { Vec::new() } else { script.drop.clone() };
-        let records =
-            Records { step: "split.cancel", to: Some((&allowed, MoveState::Cancelled)), epoch: None };
+        let records = Records {
+            step: "split.cancel",
+            to: Some((&allowed, MoveState::Cancelled)),
+            ..Records::default()
+        };
         self.transact(&session, id, &[drop], records, (Budget::None, &tables)).await?;
         cleave_journal::delete_owner(&*session, &self.name).await?;
         cleave_failpoint::hit_async("split.cancel.after").await;
@@ -57,7 +60,12 @@ impl SplitWork {
             .cloned()
             .collect();
         statements.extend(plan.script.complete.iter().cloned());
-        let records = Records { step: "split.complete", to: Some((&allowed, MoveState::Done)), epoch: None };
+        let records = Records {
+            step: "split.complete",
+            to: Some((&allowed, MoveState::Done)),
+            epoch: None,
+            pause: None,
+        };
         let tables = plan.tables();
         self.transact(&session, started.row.id, &[statements], records, (Budget::WritePause, &tables))
             .await?;

@@ -1,5 +1,6 @@
 //! One split with all that its steps need.
 
+use crate::hooks::{self, HookSite, Moment, Occasion};
 use crate::{Answer, EngineError, Events, Site, Topology, switch::describe_holders};
 use cleave_config::Limits;
 use cleave_journal::{EntryEvent, Lease, MoveRow, MoveState};
@@ -38,6 +39,15 @@ pub(super) struct Records<'a> {
     pub(super) to: Option<(&'a [MoveState], MoveState)>,
     /// The epoch it raises the owner row to.
     pub(super) epoch: Option<Epoch>,
+    /// The user's commands that run before it commits.
+    pub(super) pause: Option<Pause<'a>>,
+}
+
+/// A switch whose commands run while writers wait, and a session outside its transaction that keeps their ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause<'a> {
+    pub(super) journal: &'a Session,
+    pub(super) occasion: Occasion<'a>,
 }
 
 /// How long a transaction of a step may take.
@@ -154,7 +164,7 @@ impl SplitWork {
                 if attempt % 2 == 0 { groups.iter().collect() } else { groups.iter().rev().collect() };
             let tried = Instant::now();
             let statements: Vec<String> = order.into_iter().flatten().cloned().collect();
-            let error = match self.attempt(session, incarnation, &statements, records).await {
+            let error = match self.attempt(session, incarnation, &statements, (records, tried)).await {
                 Ok(()) => return Ok(tried.elapsed()),
                 Err(error) => error,
             };
@@ -203,7 +213,7 @@ impl SplitWork {
         session: &Session,
         incarnation: i64,
         statements: &[String],
-        records: Records<'_>,
+        (records, began): (Records<'_>, Instant),
     ) -> Result<(), EngineError> {
         let script = format!("begin isolation level read committed;\n{}", statements.join(";\n"));
         crate::switch::sql(session, &script).await?;
@@ -215,7 +225,31 @@ impl SplitWork {
             cleave_journal::set_owner(&**session, &self.name, self.database(), epoch).await?;
         }
         self.journal(session, incarnation, records.step, EntryEvent::Done, &json!({})).await?;
+        if let Some(pause) = records.pause {
+            let left = self.limits().write_pause.saturating_sub(began.elapsed());
+            self.hooks(incarnation, Moment::InPause, pause, left).await?;
+        }
         crate::switch::sql(session, "commit").await
+    }
+
+    /// Runs the user's commands of a moment, within `limit` and what cleave.toml allows.
+    pub(super) async fn hooks(
+        &self,
+        incarnation: i64,
+        moment: Moment,
+        pause: Pause<'_>,
+        limit: Duration,
+    ) -> Result<(), EngineError> {
+        let hooks = &self.topology.config().hooks;
+        let site = HookSite {
+            hooks,
+            folder: self.topology.folder(),
+            service: &self.name,
+            incarnation,
+            lease: &self.lease,
+            events: &self.events,
+        };
+        hooks::run(site, pause.journal, moment, pause.occasion, limit.min(hooks.limit)).await
     }
 }
 

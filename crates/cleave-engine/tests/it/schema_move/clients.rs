@@ -61,6 +61,25 @@ async fn prepared_statements_go_on(version: Version) {
     }
 }
 
+/// By the search path alone, for sessions that began with it.
+async fn prepared_statements_go_on_by_the_path(version: Version) {
+    let shop = Shop::new(version, &customers("bridge = \"path\"")).await;
+    let service = shop.first();
+    shop.apply(&service).await.unwrap();
+    shop.until_alone().await;
+    let kept = Kept::new(&shop, "").await;
+    for (round, verb) in [CUTOVER, ROLLBACK, CUTOVER].into_iter().enumerate() {
+        shop.switch(&service, verb).await;
+        kept.work(i32::try_from(round).unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn statements_that_were_prepared_before_a_switch_by_the_path_go_on_after_it_on_15_and_18() {
+    prepared_statements_go_on_by_the_path(Version::V15).await;
+    prepared_statements_go_on_by_the_path(Version::V18).await;
+}
+
 #[tokio::test]
 async fn statements_that_were_prepared_before_a_switch_go_on_after_it_on_15() {
     prepared_statements_go_on(Version::V15).await;

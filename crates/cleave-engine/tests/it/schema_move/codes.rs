@@ -154,6 +154,45 @@ async fn a_switch_that_takes_longer_than_write_pause_is_taken_back_and_says_so()
 }
 
 #[tokio::test]
+async fn commands_run_around_a_switch_of_names_and_one_that_fails_undoes_it() {
+    let mut shop = Shop::new(Version::V16, &customers("bridge = \"view\"")).await;
+    let (service, plain) = (shop.first(), shop.text.clone());
+    shop.apply(&service).await.unwrap();
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let tell = |when: &str| format!("echo {when} $CLEAVE_SWITCH $CLEAVE_EPOCH >> {}", told.path().display());
+    let with = |pause: &str| {
+        format!(
+            "{plain}[hooks]\nbefore_switch = [{:?}]\nin_pause = [{pause:?}]\nafter_switch = [{:?}]\n",
+            tell("before"),
+            tell("after")
+        )
+    };
+    shop.text = with("exit 3");
+    gate(shop.verb(&service, CUTOVER).await, "C0425");
+    assert_eq!(number(&shop.client().await, "select count(*) from public.customer").await, 200);
+    assert_eq!(shop.status(&service).await.state, ServiceState::Prepared);
+    shop.text = with(&tell("pause"));
+    shop.switch(&service, CUTOVER).await;
+    shop.switch(&service, super::shop::ROLLBACK).await;
+    let expected = "before cutover 1\nbefore cutover 1\npause cutover 1\nafter cutover 1\nbefore rollback 2\npause rollback 2\nafter rollback 2\n";
+    assert_eq!(std::fs::read_to_string(told.path()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_switch_whose_commands_outlast_write_pause_is_taken_back() {
+    let mut shop = Shop::new(Version::V16, &customers("bridge = \"view\"")).await;
+    let service = shop.first();
+    shop.apply(&service).await.unwrap();
+    shop.text = format!(
+        "{}[hooks]\nin_pause = [\"sleep 600\"]\n",
+        shop.text.replace("write_pause = \"3s\"", "write_pause = \"400ms\"")
+    );
+    gate(shop.verb(&service, CUTOVER).await, "C0425");
+    assert_eq!(number(&shop.client().await, "select count(*) from public.customer").await, 200);
+    assert_eq!(shop.status(&service).await.state, ServiceState::Prepared);
+}
+
+#[tokio::test]
 async fn a_home_in_another_database_does_not_fit_an_open_move_into_a_schema() {
     let shop = Shop::new(Version::V15, &customers("bridge = \"view\"")).await;
     shop.apply(&shop.first()).await.unwrap();

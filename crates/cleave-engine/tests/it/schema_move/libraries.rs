@@ -2,6 +2,7 @@
 //!
 //! `UPDATE=1 cargo test -p cleave-engine --test it -- libraries` writes it anew.
 
+use super::extended;
 use super::shop::{CUTOVER, Shop, customers};
 use cleave_sandbox::Version;
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ const INTRODUCTION: &str = "\
 
 Each client did each operation before the move and after the cutover, in a session that began then, as the application's role,
 on PostgreSQL 15 and 18. `ok`, or the SQLSTATE that it met. Operations that only look at the catalog say `not there`
-where they did not find what they look for. Made by the tests, from programs in `crates/cleave-engine/tests/clients`.
+where they did not find what they look for. Made by the tests, from programs in `crates/cleave-engine/tests/clients`;
+tokio-postgres stands for drivers that prepare, bind and pipeline. Statements that were prepared before a switch go on after it.
 
 ";
 
@@ -125,7 +127,8 @@ async fn table(version: Version, folder: &Path) -> Table {
         drop(client);
         let url = shop.database.url_as(&shop.app, "shop");
         if layer == "view" {
-            for (key, answer) in all(folder, &url, "") {
+            let before = all(folder, &url, "").into_iter().chain(extended::answers(&url, "").await);
+            for (key, answer) in before {
                 table.entry(key).or_default().push(answer);
             }
         }
@@ -133,7 +136,8 @@ async fn table(version: Version, folder: &Path) -> Table {
         shop.until_alone().await;
         shop.switch(&service, CUTOVER).await;
         for (_, schema) in WAYS.iter().filter(|(way, _)| *way == layer) {
-            for (key, answer) in all(folder, &url, schema) {
+            let after = all(folder, &url, schema).into_iter().chain(extended::answers(&url, schema).await);
+            for (key, answer) in after {
                 table.entry(key).or_default().push(answer);
             }
         }

@@ -4,6 +4,7 @@ mod calls;
 mod clients;
 mod codes;
 mod drift;
+mod extended;
 mod isolation;
 mod journey;
 mod libraries;

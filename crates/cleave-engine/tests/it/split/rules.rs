@@ -132,6 +132,31 @@ async fn a_part_takes_no_write_before_the_switch_and_after_the_way_back() {
     refused().await;
 }
 
+#[tokio::test]
+async fn commands_run_around_the_switch_of_a_split_and_one_that_fails_undoes_it() {
+    let mut stage = Stage::new(Version::V16).await;
+    stage.apply().await.unwrap();
+    stage.verified().await;
+    let plain = stage.text.clone();
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let tell = |when: &str| format!("echo {when} $CLEAVE_SWITCH $CLEAVE_EPOCH >> {}", told.path().display());
+    let with = |pause: &str| {
+        format!(
+            "{plain}[hooks]\nbefore_switch = [{:?}]\nin_pause = [{pause:?}]\nafter_switch = [{:?}]\n",
+            tell("before"),
+            tell("after")
+        )
+    };
+    stage.text = with("exit 3");
+    let refused = stage.verb(Verb::Cutover { dry_run: false }).await.unwrap_err();
+    assert_eq!((refused.code(), stage.state().await.as_str()), ("C0425", "following"), "{refused:?}");
+    stage.text = with(&tell("pause"));
+    stage.cutover().await;
+    stage.rollback().await;
+    let expected = "before cutover 1\nbefore cutover 1\npause cutover 1\nafter cutover 1\nbefore rollback 2\npause rollback 2\nafter rollback 2\n";
+    assert_eq!(std::fs::read_to_string(told.path()).unwrap(), expected);
+}
+
 /// The table itself stays under its name, so nothing that works on a table fails on it.
 #[tokio::test]
 async fn what_a_view_could_not_carry_works_on_the_old_name_after_the_switch() {
