@@ -116,6 +116,8 @@ async fn look(site: Site, traces: &mut Traces) -> Result<Looked, EngineError> {
 fn standing(row: &MoveRow) -> Result<Standing, EngineError> {
     Ok(match row.state {
         MoveState::Cancelled => Standing::Cancelled,
+        // A split is done inside one database, by triggers.
+        MoveState::Done if row.is_split() => Standing::Done,
         MoveState::Done => {
             // A move inside one database has neither streams nor a fence.
             let Plan::Live(plan) = stored(row)? else { return Ok(Standing::Done) };
@@ -189,6 +191,9 @@ async fn used_elsewhere(seen: &Looked, kind: &LeftoverKind) -> Result<Option<Str
 /// Tables whose replica identity a move that is over has set.
 async fn identities(seen: &Looked, row: &MoveRow) -> Result<Vec<Leftover>, EngineError> {
     let mut found = Vec::new();
+    if row.is_split() {
+        return Ok(found);
+    }
     let Plan::Live(plan) = stored(row)? else { return Ok(found) };
     for table in plan.row_tables().filter(|table| table.set_identity.is_some()) {
         let names = if seen.site.name == row.source {

@@ -2,8 +2,8 @@
 
 use super::shop::{CUTOVER, Shop, customers};
 use crate::cinema::{number, text};
-use cleave_api::{CutoverOutcome, ServiceState};
-use cleave_engine::{Answer, EngineError, Verb};
+use cleave_api::{CleanupFate, CutoverOutcome, ServiceState};
+use cleave_engine::{Answer, EngineError, Events, Verb};
 use cleave_plan::Weight;
 use cleave_sandbox::Version;
 use cleave_testkit::TestDatabase;
@@ -151,6 +151,53 @@ async fn a_switch_that_takes_longer_than_write_pause_is_taken_back_and_says_so()
     client.batch_execute("drop event trigger slow").await.unwrap();
     shop.text = shop.text.replace("write_pause = \"500ms\"", "write_pause = \"3s\"");
     shop.switch(&shop.first(), CUTOVER).await;
+}
+
+/// Each statement is short enough; all of them together are not.
+#[tokio::test]
+async fn a_switch_whose_statements_add_up_to_more_than_write_pause_is_taken_back() {
+    let mut shop = Shop::new(Version::V16, &customers("bridge = \"view\"")).await;
+    shop.text = shop.text.replace("write_pause = \"3s\"", "write_pause = \"600ms\"");
+    let client = shop.client().await;
+    client
+        .batch_execute(
+            "create function slow() returns event_trigger language plpgsql as
+                 'begin perform pg_catalog.pg_sleep(0.2); end';
+             create event trigger slow on ddl_command_end when tag in ('ALTER TABLE') execute function slow()",
+        )
+        .await
+        .unwrap();
+    shop.apply(&shop.first()).await.unwrap();
+    let answer = shop.verb(&shop.first(), CUTOVER).await.unwrap();
+    let Answer::Switch(report) = answer else { panic!("{answer:?}") };
+    assert_eq!(report.outcome, CutoverOutcome::Aborted, "{report:?}");
+    let reason = report.reason.unwrap_or_default();
+    assert!(reason.contains("writers would have waited longer than write_pause (600 ms)"), "{reason}");
+    assert_eq!(number(&client, "select count(*) from public.customer").await, 200);
+}
+
+#[tokio::test]
+async fn what_moves_of_names_leave_is_nothing_and_open_ones_are_left_alone_by_cleanup() {
+    let shop = Shop::new(Version::V17, &customers("owner = \"OWNER\"\nreader = \"READER\"")).await;
+    let service = shop.first();
+    let clean = async || {
+        let report = cleave_engine::cleanup(&shop.topology(), true, &Events::silent()).await.unwrap();
+        let mut ours = report.items.iter().filter(|item| item.fate != CleanupFate::ForAPerson);
+        assert!(ours.next().is_none() && report.unseen.is_empty(), "{report:?}");
+    };
+    clean().await;
+    shop.apply(&service).await.unwrap();
+    clean().await;
+    shop.switch(&service, CUTOVER).await;
+    clean().await;
+    shop.switch(&service, super::shop::ROLLBACK).await;
+    shop.verb(&service, Verb::Cancel).await.unwrap();
+    clean().await;
+    shop.apply(&service).await.unwrap();
+    shop.switch(&service, CUTOVER).await;
+    shop.verb(&service, Verb::Complete).await.unwrap();
+    clean().await;
+    assert_eq!(number(&shop.client().await, "select count(*) from customers.customer").await, 200);
 }
 
 #[tokio::test]

@@ -54,9 +54,12 @@ struct Project {
 }
 
 impl Project {
-    async fn new(test: &str, version: Version) -> Option<Self> {
+    async fn new(test: &str, version: Version, layer: &str) -> Option<Self> {
         let database = source::database(test, version).await?;
-        let mut shop = Shop::over(database, &SERVICES);
+        let keys = SERVICES.map(|(service, tables)| (service, format!("{tables}\nbridge = \"{layer}\"")));
+        let services: Vec<(&str, &str)> =
+            keys.iter().map(|(service, keys)| (*service, keys.as_str())).collect();
+        let mut shop = Shop::over(database, &services);
         shop.text += SPLIT;
         assert_all_are_asked(&shop.client().await).await;
         let before = asked(&shop, Some("public")).await;
@@ -69,6 +72,10 @@ impl Project {
             self.shop.apply(service).await.unwrap();
             self.shop.switch(service, CUTOVER).await;
         }
+        self.divide().await;
+    }
+
+    async fn divide(&self) {
         let (_canceller, cancelled) = quiet();
         let events = Events::silent();
         let topology = self.shop.topology();
@@ -78,9 +85,13 @@ impl Project {
         self.shop.switch(&self.split, CUTOVER).await;
     }
 
-    async fn back(&self) {
+    async fn unite(&self) {
         self.shop.switch(&self.split, ROLLBACK).await;
         self.shop.verb(&self.split, Verb::Cancel).await.unwrap();
+    }
+
+    async fn back(&self) {
+        self.unite().await;
         for service in self.shop.services.iter().rev() {
             self.shop.switch(service, ROLLBACK).await;
             self.shop.verb(service, Verb::Cancel).await.unwrap();
@@ -104,29 +115,39 @@ impl Project {
         }
     }
 
-    /// Changes every table, and nothing that a view or function shows.
-    async fn writer(&self) -> Workload {
-        let script = SqlScript::new()
-            .transaction(3, Kind::new("address"), &[
-                "update public.address set address2 = $token::text where address_id = $random(1,600)",
-                "insert into public.address (address, district, city_id, phone) values ('moved in', $token::text, 1, '1')",
-                "delete from public.address where address = 'moved in' and district = $token::text",
-            ])
-            .and_then(|s| s.transaction(3, Kind::new("people"), &[
-                "update public.customer set email = $token::text, address_id = address_id where customer_id = $random(11,599)",
-                "update customer set email = default where customer_id = $random(11,599)",
-                "update public.staff set address_id = address_id where staff_id = $random(1,2)",
-                "update public.store set address_id = address_id where store_id = $random(1,2)",
-            ]))
-            .and_then(|s| s.transaction(3, Kind::new("sales"), &[
-                "update public.rental set return_date = return_date where rental_id = $random(1,9000)",
-                "update payment set amount = amount where payment_id = $random(16050,20000)",
-                "update public.inventory set store_id = store_id where inventory_id = $random(1,4000)",
-                "update public.film set rental_rate = rental_rate where film_id = $random(1,1000)",
-                "update public.city set city = city where city_id = $random(1,600)",
-                "select count(*) from public.customer_list where id < 10",
-            ]))
-            .unwrap();
+    /// Changes every table, and nothing that a view or function shows, with the old schema's name before most names, or
+    /// only before that of the table that is split: a bare one means the part that the search path finds first.
+    async fn writer(&self, bare: bool) -> Workload {
+        let named = |sql: &str| {
+            let split = sql.split("public.address").map(|part| part.replace("public.", ""));
+            let bare = bare.then(|| split.collect::<Vec<_>>().join("public.address"));
+            bare.unwrap_or_else(|| sql.to_owned())
+        };
+        let of = |statements: &[&'static str]| statements.iter().map(|sql| named(sql)).collect::<Vec<_>>();
+        let address = of(&[
+            "update public.address set address2 = $token::text where address_id = $random(1,600)",
+            "insert into public.address (address, district, city_id, phone) values ('moved in', $token::text, 1, '1')",
+            "delete from public.address where address = 'moved in' and district = $token::text",
+        ]);
+        let people = of(&[
+            "update public.customer set email = $token::text, address_id = address_id where customer_id = $random(11,599)",
+            "update customer set email = default where customer_id = $random(11,599)",
+            "update public.staff set address_id = address_id where staff_id = $random(1,2)",
+            "update public.store set address_id = address_id where store_id = $random(1,2)",
+        ]);
+        let sales = of(&[
+            "update public.rental set return_date = return_date where rental_id = $random(1,9000)",
+            "update payment set amount = amount where payment_id = $random(16050,20000)",
+            "update public.inventory set store_id = store_id where inventory_id = $random(1,4000)",
+            "update public.film set rental_rate = rental_rate where film_id = $random(1,1000)",
+            "update public.city set city = city where city_id = $random(1,600)",
+            "select count(*) from public.customer_list where id < 10",
+        ]);
+        let mut script = SqlScript::new();
+        for (name, statements) in [("address", address), ("people", people), ("sales", sales)] {
+            let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+            script = script.transaction(3, Kind::new(name), &statements).unwrap();
+        }
         let pace = Pace { connections: 3, rate: Some(40), ..Pace::default() };
         Workload::start(&Endpoint::new("monolith", self.shop.database.url()), script, &pace).await.unwrap()
     }
@@ -159,9 +180,9 @@ async fn a_new_customer_has_an_address_of_the_customers(project: &Project) {
 }
 
 async fn goes_to_the_known_layout_and_back(test: &str, version: Version) {
-    let Some(project) = Project::new(test, version).await else { return };
+    let Some(project) = Project::new(test, version, "view").await else { return };
     assert_eq!(project.layout().await, MONOLITH);
-    let workload = project.writer().await;
+    let workload = project.writer(false).await;
     let everywhere = [Some(NEW_PATH), None, Some("public")];
     for round in 1..=2 {
         project.forward().await;
@@ -188,6 +209,43 @@ async fn goes_to_the_known_layout_and_back(test: &str, version: Version) {
     for service in &project.shop.services {
         project.shop.verb(service, Verb::Complete).await.unwrap();
     }
+    assert_eq!(project.layout().await, format!("{DIVIDED}{REST}"));
+    project.answers_as_before(&[Some(NEW_PATH), None], "all is complete").await;
+}
+
+/// By the search path alone: sessions that began with it write bare names, and the table that is split by its own schema.
+#[tokio::test]
+async fn pagila_goes_to_the_known_layout_by_the_search_path_with_its_addresses_in_three_and_back() {
+    let test = "Pagila to the known layout by the search path";
+    let Some(project) = Project::new(test, Version::V16, "path").await else { return };
+    for service in &project.shop.services {
+        project.shop.apply(service).await.unwrap();
+    }
+    project.shop.until_alone().await;
+    let workload = project.writer(true).await;
+    for round in 1..=2 {
+        for service in &project.shop.services {
+            project.shop.switch(service, CUTOVER).await;
+        }
+        project.divide().await;
+        assert_eq!(project.layout().await, format!("{DIVIDED}public: address; {REST}"));
+        project.answers_as_before(&[Some(NEW_PATH), None], "switched").await;
+        assert!(workload.wait_for(50, LIMIT).await, "writers stand still");
+        if round == 1 {
+            project.unite().await;
+            for service in project.shop.services.iter().rev() {
+                project.shop.switch(service, ROLLBACK).await;
+            }
+            assert_eq!(project.layout().await, MONOLITH);
+            project.answers_as_before(&[None, Some("public")], "undone").await;
+        }
+    }
+    for service in project.shop.services.iter().chain([&project.split]) {
+        project.shop.verb(service, Verb::Complete).await.unwrap();
+    }
+    assert!(workload.wait_for(50, LIMIT).await, "writers stand still");
+    let record = workload.stop().await.unwrap();
+    assert!(record.errors.is_empty() && record.refused.is_empty(), "{:?}", record.errors);
     assert_eq!(project.layout().await, format!("{DIVIDED}{REST}"));
     project.answers_as_before(&[Some(NEW_PATH), None], "all is complete").await;
 }

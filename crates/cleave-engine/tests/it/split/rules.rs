@@ -133,6 +133,27 @@ async fn a_part_takes_no_write_before_the_switch_and_after_the_way_back() {
 }
 
 #[tokio::test]
+async fn cleanup_leaves_an_open_split_alone_and_finds_nothing_of_one_that_has_ended() {
+    let stage = Stage::new(Version::V18).await;
+    let clean = async || {
+        let report =
+            cleave_engine::cleanup(&stage.topology(), true, &cleave_engine::Events::silent()).await.unwrap();
+        let mut ours = report.items.iter().filter(|item| item.fate != cleave_api::CleanupFate::ForAPerson);
+        assert!(ours.next().is_none() && report.unseen.is_empty(), "{report:?}");
+    };
+    stage.apply().await.unwrap();
+    clean().await;
+    stage.verified().await;
+    stage.cutover().await;
+    clean().await;
+    stage.rollback().await;
+    stage.verb(Verb::Cancel).await.unwrap();
+    clean().await;
+    let left = "select count(*) from pg_namespace where nspname ~ '^cleave_'";
+    assert_eq!(crate::cinema::number(&stage.client().await, left).await, 0);
+}
+
+#[tokio::test]
 async fn commands_run_around_the_switch_of_a_split_and_one_that_fails_undoes_it() {
     let mut stage = Stage::new(Version::V16).await;
     stage.apply().await.unwrap();
