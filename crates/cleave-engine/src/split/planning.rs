@@ -7,7 +7,8 @@ use cleave_journal::MoveRow;
 use cleave_model::{QualifiedName, ServiceName};
 use cleave_pg::{During, PgError, Session, catalog::read_catalog, workload::read_search_paths};
 use cleave_plan::split::{
-    RowCounts, SplitDraft, SplitPlan, draft_split, judge_paths, judge_rows, statements,
+    RowCounts, SplitDraft, SplitPlan, draft_split, hides_bare_names, judge_bare_names, judge_paths,
+    judge_rows, statements,
 };
 use cleave_plan::{Finding, Weight};
 use serde_json::{Value, json};
@@ -53,6 +54,7 @@ pub async fn plan_split_for(
     let mut plan = planned(topology, wish, &session).await?;
     let catalog = read_catalog(&session).await?;
     let reading = crate::read_workload(&mut session, &catalog, options).await?;
+    judge_bare_names(&mut plan, &reading.workload);
     plan.findings.extend(statements(&plan.table.qualified(), &reading.workload));
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     Ok((plan, reading.problems))
@@ -80,6 +82,11 @@ pub(super) async fn fresh(
     let paths = read_search_paths(session).await?;
     let roles = paths.roles.iter().map(|(role, path)| (Some(role.as_str()), path.as_str()));
     judge_paths(&mut plan, roles.chain([(None, paths.default.as_str())]));
+    if hides_bare_names(&plan) {
+        let mut session = topology.site(&wish.from)?.connect("plan").await?;
+        let options = WorkloadOptions::statements_only();
+        judge_bare_names(&mut plan, &crate::read_workload(&mut session, &catalog, &options).await?.workload);
+    }
     if let (Some(count), Some(sample)) = (count, count_sample)
         && let Some(counts) = counted(session, &plan, &count, &sample).await?
     {

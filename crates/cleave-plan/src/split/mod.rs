@@ -13,7 +13,7 @@ mod tests;
 
 pub use draft::{SplitDraft, draft_split};
 pub use findings::statements;
-pub use paths::judge_paths;
+pub use paths::{hides_bare_names, judge_bare_names, judge_paths};
 pub use rows::judge_rows;
 
 use crate::{Crossing, Finding, Name, Weight};

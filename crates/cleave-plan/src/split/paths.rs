@@ -1,8 +1,11 @@
 //! What a bare name of the table means to sessions once its parts are there.
 
 use super::SplitPlan;
-use crate::Finding;
+use crate::{Finding, Weight};
+use cleave_model::workload::Workload;
 use cleave_sql::parse_search_path;
+
+const CODE: &str = "C1167";
 
 /// Roles that a warning names.
 const ROLES_NAMED: usize = 5;
@@ -35,8 +38,34 @@ pub fn judge_paths<'p>(plan: &mut SplitPlan, paths: impl Iterator<Item = (Option
          writes before the cutover and has its service's rows only"
     );
     plan.findings.push(
-        Finding::warning("C1167", &table, message)
+        Finding::warning(CODE, &table, message)
             .fix(format!("let statements write {}, or split before the schemas are moved", table.quoted())),
     );
+    plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
+}
+
+/// True if some session's bare name would mean a part.
+pub fn hides_bare_names(plan: &SplitPlan) -> bool {
+    plan.findings.iter().any(|finding| finding.code == CODE)
+}
+
+/// Refuses the split where a search path hides the table and statements are known that name it without its schema.
+pub fn judge_bare_names(plan: &mut SplitPlan, workload: &Workload) {
+    let table = plan.table.qualified();
+    let names_bare = |used: &&cleave_model::workload::Statement| {
+        used.tables.iter().any(|used| used.table == table && !used.qualified)
+    };
+    let mut bare: Vec<_> = workload.statements.iter().filter(names_bare).collect();
+    bare.sort_by(|a, b| (b.calls, &a.text).cmp(&(a.calls, &b.text)));
+    let Some(first) = bare.first() else { return };
+    let Some(finding) = plan.findings.iter_mut().find(|finding| finding.code == CODE) else { return };
+    finding.weight = Weight::Refusal;
+    finding.message.push_str(&format!(
+        "; {} known statements name it without its schema, first: {}",
+        bare.len(),
+        first.text
+    ));
+    let forget = "`select pg_stat_statements_reset()` forgets those that are no longer sent";
+    finding.fix = finding.fix.take().map(|fix| format!("{fix}; {forget}"));
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
 }

@@ -501,6 +501,35 @@ async fn a_search_path_that_finds_a_part_before_the_table_is_told_by_the_plan() 
 }
 
 #[tokio::test]
+async fn known_statements_that_would_meet_a_part_by_a_bare_name_are_a_refusal() {
+    let stage = Stage::new(Version::V16).await;
+    let name = stage.database.name();
+    let sql = format!("alter database {name} set search_path = people, public");
+    stage.client().await.batch_execute(&sql).await.unwrap();
+    let found = async |statement: &str| {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let line = format!("2026-11-27 06:24:06 UTC [1] LOG:  statement: {statement}\n");
+        std::fs::write(log.path(), line).unwrap();
+        let options = cleave_engine::WorkloadOptions {
+            files: vec![log.path().to_owned()],
+            log_line_prefix: Some("%m [%p] ".to_owned()),
+            ..cleave_engine::WorkloadOptions::default()
+        };
+        let plan = cleave_engine::plan_split_for(&stage.topology(), &stage.split, &options).await.unwrap().0;
+        let finding = plan.findings.into_iter().find(|finding| finding.code == "C1167").unwrap();
+        (finding.weight, finding.message)
+    };
+    let (weight, message) = found("update spot set street = 'x' where id = 1").await;
+    assert_eq!(weight, Weight::Refusal, "{message}");
+    assert!(
+        message.contains("1 known statements name it without its schema, first: update spot set"),
+        "{message}"
+    );
+    assert_eq!(found("update public.spot set street = 'x' where id = 1").await.0, Weight::Warning);
+    assert_eq!(found("select * from person").await.0, Weight::Warning);
+}
+
+#[tokio::test]
 async fn statements_that_end_with_the_table_are_named_with_the_plan() {
     let stage = Stage::new(Version::V15).await;
     let folder = std::env::temp_dir().join(format!("cleave_{}", stage.split));
