@@ -110,13 +110,19 @@ fn partitions<'p>(plan: &'p PlanReport, shown: &[&PlannedTable], at: usize) -> &
 }
 
 /// Two lines each: what it is, and what becomes of it.
+/// What becomes of several is said once below them.
 fn crossings(plan: &PlanReport) -> String {
     let width = plan.crossings.iter().map(|crossing| crossing.kind.as_str().len()).max().unwrap_or(0);
-    let lines = plan.crossings.iter().map(|crossing| {
-        let (kind, object, fate) = (crossing.kind.as_str(), &crossing.object, &crossing.fate);
-        format!("  {kind:width$}  {object}\n  {:width$}  {}\n", "", paint(DIM, fate))
-    });
-    lines.collect()
+    let mut text = String::new();
+    for alike in plan.crossings.chunk_by(|a, b| (a.kind, &a.fate) == (b.kind, &b.fate)) {
+        for crossing in alike {
+            text.push_str(&format!("  {:width$}  {}\n", crossing.kind.as_str(), crossing.object));
+        }
+        if let Some(last) = alike.last() {
+            text.push_str(&format!("  {:width$}  {}\n", "", paint(DIM, &last.fate)));
+        }
+    }
+    text
 }
 
 /// What is done to each, and the lines that change.

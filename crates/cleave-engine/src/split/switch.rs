@@ -90,7 +90,10 @@ impl SplitWork {
         };
         cleave_failpoint::hit_async("split.switch.after").await;
         MoveRow::set_verification(&**session, &self.name, None).await?;
-        step.finish("done");
+        step.finish(match direction {
+            SwitchDirection::Cutover => "the parts take writes, and the table does too",
+            SwitchDirection::Rollback => "everything leads to the table again",
+        });
         self.hooks(started.row.id, Moment::AfterSwitch, around, Duration::MAX).await?;
         let times = [("keys", keys), ("switch", pause)];
         self.report(session, direction, CutoverOutcome::Switched, &times, None).await

@@ -8,6 +8,7 @@ use cleave_model::catalog::{
 };
 use cleave_model::workload::{StatementTrait, Workload};
 use cleave_model::{Ident, QualifiedName, labels};
+use cleave_sql::{Resolver, read_function};
 
 /// Above this, a look at a column without an index for each change of a row would stop the application.
 const ROWS_WITHOUT_INDEX_MAX: u64 = 10_000;
@@ -373,11 +374,15 @@ fn fires_once(
     }
     let object = format!("trigger {} on {}", trigger.name, split.table.name);
     let function: Option<&Function> = catalog.function_by_oid(trigger.function);
-    let body = function.and_then(|function| function.body.as_deref()).unwrap_or_default();
-    let writes = ["insert into", "update ", "delete from"];
-    let body = body.to_lowercase();
-    if writes.iter().any(|word| body.contains(word)) {
-        let message = "it writes to other tables: it fires once for each change, on the table or the part that the client \
+    let schema = &split.table.name.schema;
+    let resolver = Resolver::new(catalog, &[schema.clone(), Ident::from("public")]);
+    let read = function.map(|function| read_function(function, catalog, &resolver));
+    let writes = read.is_some_and(|read| {
+        let seen = read.is_certain() && read.read.unknown.is_empty();
+        !seen || read.read.tables.iter().any(|used| used.writes)
+    });
+    if writes {
+        let message = "it writes to other tables, or may: it fires once for each change, on the table or the part that the client \
                        has written to, and TG_TABLE_SCHEMA tells which";
         return Some(Finding::warning("C1153", object, message));
     }
