@@ -25,6 +25,20 @@ pub struct CutoverReport {
     /// Why it was refused or undid itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The other services of the same switch, which went with it or stayed with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<SwitchedWith>,
+}
+
+/// A service that was switched together with another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchedWith {
+    /// The service.
+    pub service: String,
+    /// Its epoch now.
+    pub epoch: i64,
+    /// The database that accepts its writes now.
+    pub home: String,
 }
 
 impl Report for CutoverReport {

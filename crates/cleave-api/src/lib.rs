@@ -41,7 +41,7 @@ pub use boundary::{BoundaryCrossing, BoundaryOutcome, BoundaryParty, BoundaryRep
 pub use change::ChangeReport;
 pub use cleanup::{CleanupFate, CleanupItem, CleanupReport};
 pub use config::{ConfigReport, ConfiguredService, Explanation};
-pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection};
+pub use cutover::{CutoverOutcome, CutoverReport, StepTime, SwitchDirection, SwitchedWith};
 pub use demo::{DemoReport, PauseSummary};
 pub use doctor::{DoctorReport, Finding};
 pub use envelope::{CONTRACT_VERSION, Output, Report};

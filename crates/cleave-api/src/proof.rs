@@ -97,6 +97,9 @@ pub struct ProofSwitch {
     pub by: Option<String>,
     /// Why, if the operator said so.
     pub reason: Option<String>,
+    /// Services that were switched by the same transaction.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<String>,
 }
 
 /// The home as the owner rows have it.

@@ -47,8 +47,8 @@ fn complete(service: &ServiceStatus) -> NextStep {
 }
 
 /// The way back of a switch.
-pub fn rollback(service: &str) -> NextStep {
-    NextStep::cleave(["rollback", service], "any time before complete", Risk::Reversible)
+pub fn rollback(services: &[&str]) -> NextStep {
+    NextStep::cleave([&["rollback"], services].concat(), "any time before complete", Risk::Reversible)
 }
 
 /// The way back of a move that has not switched.

@@ -15,29 +15,36 @@ use cleave_model::{ServiceName, format_duration_ms};
 /// A gate that refuses, no yes, and what the engine says.
 pub async fn run(
     direction: SwitchDirection,
-    service: Option<&str>,
+    services: &[String],
     manner: SwitchManner,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let dry_run = manner.rehearsal.dry_run;
     let mut work = Work::begin(context)?;
     work.wish(|wishes| wishes.terminate_blockers_after = manner.terminate_blockers_after);
-    let name = &work.named(service)?;
+    let names = named(&work, services)?;
+    let (name, with) = (&names[0], names[1..].to_vec());
+    work.wish(|wishes| wishes.with = with);
     // Nobody is asked for a yes to what a gate refuses.
     if !dry_run && context.asks()? {
         switch(&work, name, direction, true).await?;
-        context.confirm(&about(&work, name, direction)?, name.as_str())?;
+        let about = if names.len() > 1 {
+            about_several(&work, &names, direction)?
+        } else {
+            about(&work, name, direction)?
+        };
+        context.confirm(&about, &words(&names).join(" "))?;
     }
     let report = switch(&work, name, direction, dry_run).await?;
     let exit = cleave_engine::exit_of_switch(report.outcome);
     let switched = report.outcome == CutoverOutcome::Switched;
     let steps = match report.outcome {
-        CutoverOutcome::Rehearsed => vec![again(name, direction, "does it")],
-        CutoverOutcome::Aborted => vec![again(name, direction, "tries it again")],
+        CutoverOutcome::Rehearsed => vec![again(&names, direction, "does it")],
+        CutoverOutcome::Aborted => vec![again(&names, direction, "tries it again")],
         CutoverOutcome::Switched | CutoverOutcome::Refused => work.next(name).await?,
     };
     let undo = switched.then(|| match direction {
-        SwitchDirection::Cutover => next::rollback(name.as_str()),
+        SwitchDirection::Cutover => next::rollback(&words(&names)),
         SwitchDirection::Rollback => {
             let live = work
                 .loaded
@@ -49,7 +56,7 @@ pub async fn run(
             } else {
                 "switches again, after a new comparison of both sides"
             };
-            again(name, SwitchDirection::Cutover, why)
+            again(&names, SwitchDirection::Cutover, why)
         }
     });
     context.output.report(Output::new(report).with_next(steps), undo)?;
@@ -72,12 +79,48 @@ async fn switch(
     }
 }
 
-fn again(service: &ServiceName, direction: SwitchDirection, why: &str) -> NextStep {
+/// The services of these names, in the order of names and each once; the only one of the file where none is given.
+fn named(work: &Work, services: &[String]) -> Result<Vec<ServiceName>, Failure> {
+    if services.is_empty() {
+        return Ok(vec![work.named(None)?]);
+    }
+    let names: Result<Vec<ServiceName>, Failure> =
+        services.iter().map(|service| work.named(Some(service))).collect();
+    let mut names = names?;
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn words(names: &[ServiceName]) -> Vec<&str> {
+    names.iter().map(ServiceName::as_str).collect()
+}
+
+fn about_several(work: &Work, names: &[ServiceName], direction: SwitchDirection) -> Result<String, Failure> {
+    let pause = work.loaded.config.limits.write_pause.as_millis();
+    let pause = format_duration_ms(u64::try_from(pause).unwrap_or(u64::MAX));
+    let mut homes = Vec::with_capacity(names.len());
+    for name in names {
+        let service = work.service(Some(name.as_str()))?;
+        let home = match direction {
+            SwitchDirection::Cutover => service.home.value.database.as_str(),
+            SwitchDirection::Rollback => service.from.as_str(),
+        };
+        homes.push(format!("{name} to {home}"));
+    }
+    Ok(format!(
+        "Every gate holds. One transaction decides for all: writes pause for at most {pause} and then go on, {}. If that \
+         is not enough, they go on where they were and nothing has moved.",
+        homes.join(", ")
+    ))
+}
+
+fn again(services: &[ServiceName], direction: SwitchDirection, why: &str) -> NextStep {
     let verb = match direction {
         SwitchDirection::Cutover => "cutover",
         SwitchDirection::Rollback => "rollback",
     };
-    NextStep::cleave([verb, service.as_str()], why, Risk::Reversible)
+    NextStep::cleave([vec![verb], words(services)].concat(), why, Risk::Reversible)
 }
 
 fn about(work: &Work, name: &ServiceName, direction: SwitchDirection) -> Result<String, Failure> {

@@ -66,17 +66,24 @@ impl Switch<'_> {
     /// first, then moved tables with their partitions and tables with keys between the two sides. The sequences that
     /// no column owns come last and are moved at once, which is their lock.
     pub fn lock(&self, order: LockOrder) -> Vec<String> {
+        [self.lock_relations(order), self.lock_sequences()].concat()
+    }
+
+    /// The part of [`lock`](Self::lock) that locks views and tables.
+    pub fn lock_relations(&self, order: LockOrder) -> Vec<String> {
         let mut locks = rebind::lock_views(self);
         let moved = parents_first(&self.carried.tables);
         let moved = moved.iter().map(|table| access_exclusive(&table.name)).collect();
         locks.extend(order.arrange(moved, self.staying().iter().map(access_exclusive).collect()));
-        let copy_schema = self.copy_schema.quoted();
-        locks.extend(
-            self.carried.free_sequences().map(|sequence| {
-                format!("alter sequence {} set schema {copy_schema}", sequence.name.quoted())
-            }),
-        );
         locks
+    }
+
+    /// The part of [`lock`](Self::lock) that moves the sequences that no column owns.
+    pub fn lock_sequences(&self) -> Vec<String> {
+        let copy_schema = self.copy_schema.quoted();
+        let free = self.carried.free_sequences();
+        free.map(|sequence| format!("alter sequence {} set schema {copy_schema}", sequence.name.quoted()))
+            .collect()
     }
 
     /// For the way back, step one: the bridge and the tables that refer to it, nothing that the applier needs. Its

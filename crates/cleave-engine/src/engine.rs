@@ -4,13 +4,16 @@
 //! verb at a time; services do not wait for each other.
 
 use crate::{
-    Beat, EngineError, Events, Phase, Pulse, Topology, VerifyOptions, Wishes, lease::Leases, operations,
-    runner::Runner, verbs::Until,
+    Beat, EngineError, Events, Phase, Pulse, Topology, VerifyOptions, Wishes,
+    lease::Leases,
+    operations,
+    runner::Runner,
+    verbs::{Until, refuse_kinds, together},
 };
 use cleave_api::{CutoverReport, ExitCode, VerificationState, VerifyReport};
 use cleave_journal::{JournalError, LEASE_TTL, MoveRow};
 use cleave_model::{DatabaseName, ServiceName};
-use cleave_plan::Plan;
+use cleave_plan::{Plan, cutover::Round};
 use cleave_stream::Cancelled;
 use std::{
     collections::BTreeMap,
@@ -28,6 +31,9 @@ const ADOPTION: Duration = Duration::from_secs(1);
 /// How soon, and how seldom at most, a service that could not be taken is tried again.
 const REVIVAL_MIN: Duration = Duration::from_secs(5);
 const REVIVAL_MAX: Duration = Duration::from_secs(60);
+
+/// The services that an engine runs, each worked on by one verb at a time.
+pub(crate) type Peers = BTreeMap<ServiceName, Arc<Mutex<Runner>>>;
 
 /// What a verb is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +98,7 @@ pub struct Engine {
     events: Events,
     cancelled: Cancelled,
     leases: Leases,
-    runners: BTreeMap<ServiceName, Arc<Mutex<Runner>>>,
+    runners: Peers,
     pulse: Pulse,
 }
 
@@ -125,7 +131,27 @@ impl Engine {
         let mut runner =
             Runner::take(&self.topology, service, &mut self.leases, &self.events, &self.cancelled).await?;
         Box::pin(runner.take_up()).await;
+        let fellows = std::mem::take(&mut runner.fellows);
         self.runners.insert(service.clone(), Arc::new(Mutex::new(runner)));
+        // What was begun together has died together, and their writers may be waiting, too.
+        for fellow in fellows {
+            if self.topology.config().service(fellow.as_str()).is_none() {
+                continue;
+            }
+            if let Err(error) = Box::pin(self.take(&fellow)).await {
+                let (service, problem) = (Some(fellow.to_string()), error.problem());
+                self.events.tell(cleave_api::Event::Problem { service, problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, with the services that the operator wishes to go along.
+    async fn take_all(&mut self, service: &ServiceName) -> Result<(), EngineError> {
+        self.take(service).await?;
+        for fellow in self.topology.wishes().with.clone() {
+            self.take(&fellow).await?;
+        }
         Ok(())
     }
 
@@ -134,7 +160,7 @@ impl Engine {
     /// # Errors
     /// Whatever stops the verb; the lease's loss among it.
     pub async fn execute(&mut self, service: &ServiceName, verb: Verb) -> Result<Answer, EngineError> {
-        self.take(service).await?;
+        self.take_all(service).await?;
         let Some(runner) = self.runners.get(service) else {
             return Err(EngineError::Journal(JournalError::Inconsistent {
                 what: "the service was not taken".into(),
@@ -144,7 +170,7 @@ impl Engine {
         let mut runner = runner.lock().await;
         let (name, wishes) = (operations::name_of(&verb), self.topology.wishes().clone());
         tokio::select! {
-            answer = run_verb_wishing(&mut runner, verb, name, wishes) => answer,
+            answer = run_verb_wishing((&mut runner, &self.runners), verb, name, wishes) => answer,
             Ok(_) = lost.wait_for(Option::is_some) => Err(EngineError::Journal(JournalError::LeaseLost { epoch: 0 })),
         }
     }
@@ -193,14 +219,16 @@ impl Engine {
 
     /// A server that cannot be reached is tried again at the next tick.
     async fn tick(&mut self, working: &mut BTreeMap<ServiceName, tokio::task::JoinHandle<()>>) {
+        let peers = Arc::new(self.runners.clone());
         for (service, runner) in &self.runners {
             if working.contains_key(service) {
                 continue;
             }
             let (runner, events, service_name) = (Arc::clone(runner), self.events.clone(), service.clone());
+            let peers = Arc::clone(&peers);
             let task = tokio::spawn(async move {
                 let mut runner = runner.lock().await;
-                if let Err(error) = operations::serve(&mut runner).await {
+                if let Err(error) = operations::serve(&mut runner, &peers).await {
                     events.tell(cleave_api::Event::Problem {
                         service: Some(service_name.to_string()),
                         problem: error.problem(),
@@ -337,11 +365,14 @@ impl Engine {
 
 /// Runs a verb as its operator wishes, and writes down why, if the operator said so.
 pub(crate) async fn run_verb_wishing(
-    runner: &mut Runner,
+    (runner, peers): (&mut Runner, &Peers),
     verb: Verb,
     name: &str,
     wishes: Wishes,
 ) -> Result<Answer, EngineError> {
+    if !wishes.with.is_empty() {
+        return Box::pin(run_together((runner, peers), &verb, name, &wishes)).await;
+    }
     runner.wishes = wishes;
     let answer = Box::pin(run_verb(runner, verb)).await;
     let wishes = std::mem::take(&mut runner.wishes);
@@ -350,6 +381,54 @@ pub(crate) async fn run_verb_wishing(
         runner.note(name, &serde_json::json!({ "reason": reason })).await?;
     }
     Ok(answer)
+}
+
+/// Switches several services. They are locked in the order of their names, the first one by whoever calls, so that two
+/// such verbs do not wait for each other.
+async fn run_together(
+    (runner, peers): (&mut Runner, &Peers),
+    verb: &Verb,
+    name: &str,
+    wishes: &Wishes,
+) -> Result<Answer, EngineError> {
+    let (round, dry_run) = match verb {
+        Verb::Cutover { dry_run } => (Round::Cutover, *dry_run),
+        Verb::Rollback { dry_run } => (Round::Rollback, *dry_run),
+        _ => {
+            let message = format!("{name} works on one service at a time");
+            return Err(EngineError::gate("C0730", message).hint("give the command for each"));
+        }
+    };
+    let mut fellows = Vec::with_capacity(wishes.with.len());
+    for fellow in &wishes.with {
+        let Some(peer) = peers.get(fellow) else {
+            let message = format!("the engine that runs {} does not run {fellow}", runner.service);
+            return Err(EngineError::gate("C0730", message)
+                .hint("`cleave run` runs every service with an open move; see `cleave status`"));
+        };
+        fellows.push(Arc::clone(peer).lock_owned().await);
+    }
+    let mut runners: Vec<&mut Runner> = vec![runner];
+    runners.extend(fellows.iter_mut().map(|fellow| &mut **fellow));
+    let answer = async {
+        for runner in &mut runners {
+            runner.wishes = wishes.clone();
+            runner.end_watch().await;
+            Box::pin(runner.settle_switch()).await?;
+        }
+        Box::pin(together(&mut runners, round, dry_run)).await
+    };
+    let answer = answer.await;
+    for runner in &mut runners {
+        runner.wishes = Wishes::default();
+    }
+    let report = answer?;
+    if let Some(reason) = &wishes.reason {
+        for runner in &runners {
+            runner.note(name, &serde_json::json!({ "reason": reason })).await?;
+        }
+    }
+    Ok(Answer::Switch(report))
 }
 
 /// Runs a verb on a service that this engine holds.
@@ -395,7 +474,8 @@ pub(crate) async fn state_of(runner: &Runner) -> Result<Answer, EngineError> {
     Ok(Answer::State(state.to_owned()))
 }
 
-/// Executes a verb: here if no engine holds the service, else by the engine that does.
+/// Executes a verb: here if no engine holds the service, else by the engine that does. A switch takes those along that
+/// the operator wishes ([`Wishes::with`]).
 ///
 /// # Errors
 /// What the verb says, here or there.
@@ -405,6 +485,27 @@ pub async fn execute(
     verb: Verb,
     events: &Events,
     cancelled: &Cancelled,
+) -> Result<Answer, EngineError> {
+    let mut services = [vec![service.clone()], topology.wishes().with.clone()].concat();
+    services.sort();
+    services.dedup();
+    if let [first, others @ ..] = services.as_slice()
+        && !others.is_empty()
+    {
+        refuse_kinds(topology, &services)?;
+        let wishes = Wishes { with: others.to_vec(), ..topology.wishes().clone() };
+        return Box::pin(execute_held(&topology.clone().wishing(wishes), first, verb, (events, cancelled)))
+            .await;
+    }
+    let wishes = Wishes { with: Vec::new(), ..topology.wishes().clone() };
+    Box::pin(execute_held(&topology.clone().wishing(wishes), service, verb, (events, cancelled))).await
+}
+
+async fn execute_held(
+    topology: &Topology,
+    service: &ServiceName,
+    verb: Verb,
+    (events, cancelled): (&Events, &Cancelled),
 ) -> Result<Answer, EngineError> {
     if crate::split::configured(topology, service).is_some() {
         return Box::pin(crate::split::execute(topology, service, verb, (events, cancelled))).await;
@@ -514,7 +615,7 @@ async fn hold(
     let mut abandoned: Option<Instant> = None;
     loop {
         let mut engine = Engine::new(topology.clone(), events.clone(), cancelled.clone());
-        let Err(error) = engine.take(service).await else { return Ok(Held::Here(engine)) };
+        let Err(error) = Box::pin(engine.take_all(service)).await else { return Ok(Held::Here(engine)) };
         engine.close().await;
         if !matches!(error, EngineError::Journal(JournalError::LeaseHeld { .. })) {
             return Err(error);

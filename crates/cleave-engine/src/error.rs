@@ -63,6 +63,12 @@ pub enum EngineError {
         /// Exit code: 4, or 7 for drift.
         exit: ExitCode,
     },
+    /// `C0731`: gates of services that were to be switched together said no; nothing was changed.
+    #[error("{}", gates_refuse(errors))]
+    Gates {
+        /// What stands against each of them.
+        errors: Vec<(ServiceName, Self)>,
+    },
     /// `C0420`: there is no such service in cleave.toml.
     #[error("service {name} is not in {file}")]
     NoSuchService {
@@ -186,6 +192,7 @@ impl EngineError {
             }
             Self::Refused { .. } => "C0220",
             Self::Gate { code, .. } => code,
+            Self::Gates { .. } => "C0731",
             Self::NoSuchService { .. } => "C0420",
             Self::WrongState { .. } => "C0421",
             Self::Url { .. } | Self::PoolerUrl { .. } => "C0422",
@@ -234,6 +241,17 @@ impl EngineError {
                     None => problem,
                 }
             }
+            Self::Gates { errors } => {
+                let cause = |(service, error): &(ServiceName, Self)| {
+                    let problem = error.problem();
+                    let way = problem.next.as_ref().map(NextStep::command).or(problem.hint);
+                    let way = way.map_or_else(String::new, |way| format!(" ({way})"));
+                    format!("{service}: {} {}{way}", problem.code, problem.message)
+                };
+                let problem =
+                    problem.hint("none of them was touched; see to each, then run the command again");
+                Problem { causes: errors.iter().map(cause).collect(), ..problem }.exit(ExitCode::Refused)
+            }
             Self::WrongState { service, next: Some(verb), .. } => problem.exit(ExitCode::Refused).next(
                 NextStep::cleave([*verb, service.as_str()], "it is what this state allows", Risk::Reversible),
             ),
@@ -258,6 +276,11 @@ impl EngineError {
             _ => problem,
         }
     }
+}
+
+fn gates_refuse(errors: &[(ServiceName, EngineError)]) -> String {
+    let names: Vec<&str> = errors.iter().map(|(service, _)| service.as_str()).collect();
+    format!("gates of {} refuse, so no service is switched", names.join(" and "))
 }
 
 fn findings_stand(count: usize) -> String {

@@ -55,6 +55,8 @@ pub(crate) struct Occasion<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) home_from: &'a DatabaseName,
     pub(crate) home_to: &'a DatabaseName,
+    /// All services of the switch, where there are several.
+    pub(crate) services: &'a [String],
 }
 
 /// Whose hooks are run, and where they are written down.
@@ -86,7 +88,7 @@ impl<'a> Occasion<'a> {
     pub(crate) fn of(move_: &'a MoveContext, round: Round, epoch: Epoch) -> Self {
         let (m, n) = (&move_.m.name, &move_.n.name);
         let (home_from, home_to) = if round == Round::Cutover { (m, n) } else { (n, m) };
-        Self { round, epoch, home_from, home_to }
+        Self { round, epoch, home_from, home_to, services: &[] }
     }
 }
 
@@ -165,6 +167,11 @@ async fn execute(
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     shell.env("CLEAVE_SERVICE", site.service.as_str()).env("CLEAVE_SWITCH", occasion.round.as_str());
     shell.env("CLEAVE_EPOCH", occasion.epoch.to_string());
+    let services = match occasion.services {
+        [] => site.service.to_string(),
+        several => several.join(" "),
+    };
+    shell.env("CLEAVE_SERVICES", services);
     shell
         .env("CLEAVE_HOME_FROM", occasion.home_from.as_str())
         .env("CLEAVE_HOME_TO", occasion.home_to.as_str());

@@ -2,7 +2,7 @@
 
 use crate::{
     EngineError, Events, Site, Topology, VerifyOptions, Wishes,
-    engine::{Answer, Verb, run_verb_wishing},
+    engine::{Answer, Peers, Verb, run_verb_wishing},
     planning,
     runner::Runner,
 };
@@ -22,17 +22,17 @@ pub const HANDED_OVER_MAX: usize = 100_000;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One look of the engine at its service: streams that stopped, work that waits, verbs asked for.
-pub(crate) async fn serve(runner: &mut Runner) -> Result<(), EngineError> {
+pub(crate) async fn serve(runner: &mut Runner, peers: &Peers) -> Result<(), EngineError> {
     runner.take_up_again().await;
     let reported = runner.report_stopped_streams().await;
     let settled = runner.settle_references().await;
     // A row that cannot be settled must not keep a verb away that would help.
-    let served = serve_verb(runner).await;
+    let served = serve_verb(runner, peers).await;
     let watched = Box::pin(runner.watch()).await;
     served.and(reported).and(settled).and(watched)
 }
 
-async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
+async fn serve_verb(runner: &mut Runner, peers: &Peers) -> Result<(), EngineError> {
     // Looked at several times a second, so the session is kept.
     let session = match runner.idle.take() {
         Some(session) if !session.is_closed() => session,
@@ -42,7 +42,10 @@ async fn serve_verb(runner: &mut Runner) -> Result<(), EngineError> {
     runner.idle = Some(session);
     let Some(asked) = asked else { return Ok(()) };
     let result = match parse(&asked) {
-        Ok(verb) => run_verb_wishing(runner, verb, &asked.verb, Wishes::read(&asked.arguments)).await,
+        Ok(verb) => {
+            let wishes = Wishes::read(&asked.arguments);
+            run_verb_wishing((runner, peers), verb, &asked.verb, wishes).await
+        }
         Err(error) => Err(error),
     };
     let value = result.as_ref().map_or_else(failed, answered);

@@ -94,6 +94,14 @@ impl Pooler {
         Err(refused(message).hint("create the role, with the rights that its clients need"))
     }
 
+    /// Leaves to another what both name, as services of one switch may share a database of PgBouncer: it is held and let
+    /// go once.
+    pub(crate) fn leave_to(&mut self, other: &Self) {
+        if self.file == other.file {
+            self.names.retain(|name| !other.names.contains(name));
+        }
+    }
+
     /// Holds the clients back. Those who are in the middle of a transaction end it first; it lasts `limit` at most.
     /// Where a connection belongs to its client until it leaves, nobody is held: such clients wait at the locks, and go
     /// on over the bridge.

@@ -149,6 +149,12 @@ fn text(entry: &Entry, key: &str) -> Option<String> {
     entry.detail.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
+/// The names in a list of an entry's detail.
+pub(crate) fn names(entry: &Entry, key: &str) -> Vec<String> {
+    let listed = entry.detail.get(key).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
 fn done<'e>(entries: &'e [Entry], step: &'e str) -> impl DoubleEndedIterator<Item = &'e Entry> {
     entries.iter().filter(move |entry| entry.step == step && entry.event == EntryEvent::Done)
 }
@@ -171,7 +177,7 @@ fn verifications(entries: &[Entry]) -> Vec<ProofVerification> {
 /// A round ends with `done` or `failed`; who carried it out stands in its `begin`, why in a note that follows it.
 fn switches(entries: &[Entry]) -> Vec<ProofSwitch> {
     let mut switches: Vec<ProofSwitch> = Vec::new();
-    let mut by = None;
+    let (mut by, mut with) = (None, Vec::new());
     for entry in entries {
         let direction = match entry.step.as_str() {
             "cutover" => SwitchDirection::Cutover,
@@ -179,7 +185,10 @@ fn switches(entries: &[Entry]) -> Vec<ProofSwitch> {
             _ => continue,
         };
         match entry.event {
-            EntryEvent::Begin => by = text(entry, "by"),
+            EntryEvent::Begin => {
+                by = text(entry, "by");
+                with = names(entry, "with");
+            }
             EntryEvent::Done | EntryEvent::Failed => switches.push(ProofSwitch {
                 at: timestamp(entry.at),
                 direction,
@@ -188,6 +197,7 @@ fn switches(entries: &[Entry]) -> Vec<ProofSwitch> {
                 pause_ms: number(entry, "pause_ms"),
                 by: by.take(),
                 reason: None,
+                with: std::mem::take(&mut with),
             }),
             EntryEvent::Note => {
                 if let Some(last) = switches.last_mut().filter(|last| last.direction == direction) {
@@ -217,21 +227,23 @@ mod tests {
             entry("cutover", Begin, json!({ "epoch": 1, "by": "a" })),
             entry("cutover.fence", Begin, json!({})),
             entry("cutover", Failed, json!({ "epoch": 1, "pause_ms": 500 })),
-            entry("cutover", Begin, json!({ "epoch": 1, "by": "b" })),
+            entry("cutover", Begin, json!({ "epoch": 1, "by": "b", "with": ["stores"] })),
             entry("cutover", Done, json!({ "epoch": 1, "pause_ms": 40 })),
             entry("cutover", Note, json!({ "reason": "ticket 7" })),
             entry("rollback", Done, json!({ "epoch": 2, "pause_ms": 30 })),
         ];
         let short: Vec<_> = switches(&entries)
             .into_iter()
-            .map(|switch| (switch.epoch, switch.switched, switch.pause_ms, switch.by, switch.reason))
+            .map(|switch| {
+                (switch.epoch, switch.switched, switch.pause_ms, switch.by, switch.reason, switch.with)
+            })
             .collect();
         assert_eq!(
             short,
             [
-                (1, false, 500, Some("a".into()), None),
-                (1, true, 40, Some("b".into()), Some("ticket 7".into())),
-                (2, true, 30, None, None),
+                (1, false, 500, Some("a".into()), None, vec![]),
+                (1, true, 40, Some("b".into()), Some("ticket 7".into()), vec!["stores".to_owned()]),
+                (2, true, 30, None, None, vec![]),
             ]
         );
     }

@@ -42,6 +42,8 @@ pub(crate) struct Runner {
     pub(crate) reported: [Option<String>; 2],
     /// Something of an earlier run is still to be finished or undone, or a stream could not be started.
     pub(crate) unsettled: bool,
+    /// Services whose switch was begun together with the one that was taken up here: they need the same.
+    pub(crate) fellows: Vec<ServiceName>,
     /// When that was tried last.
     settled_tried: Option<Instant>,
 }
@@ -74,6 +76,7 @@ impl Runner {
             watch: Watch::default(),
             reported: [None, None],
             unsettled: false,
+            fellows: Vec::new(),
             settled_tried: None,
         })
     }

@@ -1,5 +1,6 @@
 //! What an operator says beside a verb. It goes with the verb to the engine that executes it, wherever that is.
 
+use cleave_model::ServiceName;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -10,12 +11,15 @@ pub struct Wishes {
     pub reason: Option<String>,
     /// Sessions that keep a switch from its locks are ended once the ladder and their transaction are this old.
     pub terminate_blockers_after: Option<Duration>,
+    /// Services that a switch takes along, all or none.
+    pub with: Vec<ServiceName>,
     /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
     pub copy_bytes_per_second: Option<u64>,
 }
 
 const REASON: &str = "reason";
 const TERMINATE: &str = "terminate_blockers_after_ms";
+const WITH: &str = "with";
 const COPY_RATE: &str = "copy_bytes_per_second";
 
 impl Wishes {
@@ -25,6 +29,11 @@ impl Wishes {
         let wishes = [
             (REASON, self.reason.clone().map(Value::from)),
             (TERMINATE, self.terminate_blockers_after.map(|after| ms(after).into())),
+            (
+                WITH,
+                (!self.with.is_empty())
+                    .then(|| self.with.iter().map(ServiceName::as_str).collect::<Vec<_>>().into()),
+            ),
             (COPY_RATE, self.copy_bytes_per_second.map(Value::from)),
         ];
         arguments.extend(wishes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
@@ -36,6 +45,13 @@ impl Wishes {
         Self {
             reason: arguments.get(REASON).and_then(Value::as_str).map(str::to_owned),
             terminate_blockers_after: number(TERMINATE).map(Duration::from_millis),
+            with: arguments
+                .get(WITH)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|name| ServiceName::parse(name.as_str()?).ok())
+                .collect(),
             copy_bytes_per_second: number(COPY_RATE),
         }
     }
@@ -50,6 +66,7 @@ mod tests {
         let wishes = Wishes {
             reason: Some("ticket 7".into()),
             terminate_blockers_after: Some(Duration::from_secs(5)),
+            with: vec![ServiceName::parse("stores").unwrap()],
             copy_bytes_per_second: Some(1 << 20),
         };
         for wishes in [wishes, Wishes::default()] {

@@ -21,6 +21,7 @@ mod scope;
 pub mod split;
 mod switch;
 mod switch_script;
+mod together;
 mod upgrade;
 
 pub use binary::STABLE_TYPES;
@@ -40,8 +41,9 @@ pub use schema_move::{
     SchemaPlan, SchemaScript, functions_back, lacking_paths, plan_schema_move, restored_paths,
 };
 pub use scope::Scope;
-pub use switch::{HomeAddress, fence_script, retired_sequence_name, switch_script};
+pub use switch::{HomeAddress, fence_script, retired_sequence_name};
 pub use switch_script::{BackScript, FenceScript, SwitchScript};
+pub use together::{KeyBetween, Leaving, SwitchTogether, locks_back, switch_together};
 pub use upgrade::{
     DUMP_SESSION, DumpError, LockRoom, Surroundings, old_fence, plan_upgrade, table_differences,
     unplanned_tables, upgrade_findings, upgrade_script,

@@ -64,18 +64,32 @@ pub(crate) fn bound_objects(service: &Service, source: &Catalog, carried: &Carri
     bound.into_iter().map(|object| Finding::note("C0231", object.object, object.reason)).collect()
 }
 
+/// A script, with its locks on sequences, which are the last of its locks.
+pub(crate) struct Made {
+    pub(crate) script: SwitchScript,
+    pub(crate) sequence_locks: Vec<String>,
+}
+
+pub(crate) fn mode_of(bridge: BridgeKind) -> bridge::Mode {
+    match bridge {
+        BridgeKind::Forward => bridge::Mode::Forward,
+        BridgeKind::Local => bridge::Mode::Local,
+        BridgeKind::None => bridge::Mode::None,
+    }
+}
+
 /// The statements of the cutover that is about to run, and of its rollback. `source` is M before the switch; `since`
 /// is the time, for people.
 ///
 /// # Errors
 /// A finding when the tables of the plan are not there as planned.
-pub fn switch_script(
+pub(crate) fn make(
     plan: &MovePlan,
     (source, target): (&Catalog, &Catalog),
     home: &HomeAddress,
     service: &ServiceName,
     since: &str,
-) -> Result<SwitchScript, Box<Finding>> {
+) -> Result<Made, Box<Finding>> {
     let roots: Vec<QualifiedName> = plan
         .tables
         .iter()
@@ -96,15 +110,11 @@ pub fn switch_script(
     let (schema, copy_schema) = (plan.target_schema(), plan.copy_schema());
     let extra_path: Vec<Ident> = target.extensions.iter().map(|extension| extension.schema.clone()).collect();
     let place = Target { source_schema: &source_schema, schema: &schema, extra_path: &extra_path };
-    let mode = match plan.bridge {
-        BridgeKind::Forward => bridge::Mode::Forward,
-        BridgeKind::Local => bridge::Mode::Local,
-        BridgeKind::None => bridge::Mode::None,
-    };
+    let mode = mode_of(plan.bridge);
     let names =
         switch::Switch { service, catalog: source, carried: &carried, copy_schema: &copy_schema, mode };
     let round = Round { plan, service, names, place, home, since };
-    Ok(SwitchScript {
+    let script = SwitchScript {
         fingerprint_oids: fingerprint_oids(source, &carried),
         bridge_role: bridge::role_grants(service, &carried, &place),
         bridge: round.bridge(),
@@ -113,7 +123,8 @@ pub fn switch_script(
         switch: round.switch(),
         target_fence: fence_script(plan, service, since),
         back: round.back(source),
-    })
+    };
+    Ok(Made { script, sequence_locks: round.sequence_locks() })
 }
 
 /// A column that came after the plan is not copied, and nothing tells while no row changes: it would be lost.
@@ -218,7 +229,11 @@ impl Round<'_> {
 
     /// The switch's locks and, last, the sequences that tables own, under a name that nobody asks for.
     fn locks(&self, order: switch::LockOrder) -> Vec<String> {
-        let mut locks = self.names.lock(order);
+        [self.names.lock_relations(order), self.sequence_locks()].concat()
+    }
+
+    fn sequence_locks(&self) -> Vec<String> {
+        let mut locks = self.names.lock_sequences();
         let owned = self.plan.sequences.iter().filter(|sequence| sequence.owned);
         locks.extend(
             owned.map(|sequence| rename(&sequence.source.qualified(), &retired(sequence.source_oid))),

@@ -163,6 +163,7 @@ fn a_cutover_with_its_steps() {
         epoch: 1,
         home: "products".into(),
         reason: None,
+        with: Vec::new(),
     };
     let undo = NextStep::cleave(["rollback", "films"], "any time before complete", Risk::Reversible);
     insta::assert_snapshot!(json(&Output::new(report).with_next([undo])));

@@ -13,9 +13,10 @@ use cleave_api::{ExitCode, SwitchDirection};
 /// before `cleave complete`.
 #[derive(Debug, clap::Args)]
 pub struct CutoverArgs {
-    /// The service; may be left out where the file has one
+    /// The service; may be left out where the file has one. Several that leave one database are switched in one
+    /// transaction: all or none
     #[arg(value_name = "SERVICE")]
-    pub service: Option<String>,
+    pub services: Vec<String>,
 
     #[expect(missing_docs, reason = "its own flags say it")]
     #[command(flatten)]
@@ -24,6 +25,5 @@ pub struct CutoverArgs {
 
 /// Runs the verb.
 pub async fn run(arguments: CutoverArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let service = arguments.service.as_deref();
-    switching::run(SwitchDirection::Cutover, service, arguments.manner, context).await
+    switching::run(SwitchDirection::Cutover, &arguments.services, arguments.manner, context).await
 }

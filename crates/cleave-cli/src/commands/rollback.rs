@@ -12,9 +12,10 @@ use cleave_api::{ExitCode, SwitchDirection};
 /// number of times until `cleave complete`.
 #[derive(Debug, clap::Args)]
 pub struct RollbackArgs {
-    /// The service; may be left out where the file has one
+    /// The service; may be left out where the file has one. Several that leave one database are switched in one
+    /// transaction: all or none
     #[arg(value_name = "SERVICE")]
-    pub service: Option<String>,
+    pub services: Vec<String>,
 
     #[expect(missing_docs, reason = "its own flags say it")]
     #[command(flatten)]
@@ -23,6 +24,5 @@ pub struct RollbackArgs {
 
 /// Runs the verb.
 pub async fn run(arguments: RollbackArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let service = arguments.service.as_deref();
-    switching::run(SwitchDirection::Rollback, service, arguments.manner, context).await
+    switching::run(SwitchDirection::Rollback, &arguments.services, arguments.manner, context).await
 }

@@ -24,31 +24,47 @@ impl Human for CutoverReport {
 
 trait Verdict {
     fn verdict(&self) -> String;
+    /// Where writes to each service go.
+    fn homes(&self, go: &str) -> String;
 }
 
 impl Verdict for CutoverReport {
+    fn homes(&self, go: &str) -> String {
+        let mut homes = format!("Writes to {} {go} to {}, epoch {}", self.service, self.home, self.epoch);
+        for other in &self.with {
+            homes.push_str(&format!("; those to {} to {}, epoch {}", other.service, other.home, other.epoch));
+        }
+        homes
+    }
+
     fn verdict(&self) -> String {
         let verb = match self.direction {
             SwitchDirection::Cutover => "cutover",
             SwitchDirection::Rollback => "rollback",
         };
         let (pause, budget) = (format_duration_ms(self.pause_ms), format_duration_ms(self.budget_ms));
-        let (service, home, epoch) = (&self.service, &self.home, self.epoch);
+        let together = if self.with.is_empty() {
+            String::new()
+        } else {
+            let names: Vec<&str> = self.with.iter().map(|other| other.service.as_str()).collect();
+            format!(" of {} with {}", self.service, names.join(", "))
+        };
         match self.outcome {
             CutoverOutcome::Switched => format!(
-                "{}      writes paused for {pause} of {budget}. Writes to {service} now go to {home}, epoch {epoch}.\n",
-                paint(GOOD, "Done")
+                "{}      writes paused for {pause} of {budget}. {}.\n",
+                paint(GOOD, "Done"),
+                self.homes("now go")
             ),
             CutoverOutcome::Aborted => format!(
-                "{}   the {verb} undid itself after {pause} of {budget}. Writes to {service} still go to {home}, epoch {epoch}.\n",
-                paint(BAD, "Aborted")
+                "{}   the {verb} undid itself after {pause} of {budget}. {}.\n",
+                paint(BAD, "Aborted"),
+                self.homes("still go")
             ),
-            CutoverOutcome::Refused => format!(
-                "{}   nothing was changed. Writes to {service} still go to {home}, epoch {epoch}.\n",
-                paint(BAD, "Refused")
-            ),
+            CutoverOutcome::Refused => {
+                format!("{}   nothing was changed. {}.\n", paint(BAD, "Refused"), self.homes("still go"))
+            }
             CutoverOutcome::Rehearsed => format!(
-                "{} every gate of the {verb} holds. Nothing was changed; writes may pause for up to {budget}.\n",
+                "{} every gate of the {verb}{together} holds. Nothing was changed; writes may pause for up to {budget}.\n",
                 paint(HINT, "Rehearsed")
             ),
         }

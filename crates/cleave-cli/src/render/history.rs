@@ -28,8 +28,15 @@ fn row(entry: &HistoryEntry, verbose: u8) -> [String; 6] {
         entry.at.clone(),
         entry.database.clone(),
         paint(BOLD, &entry.service),
-        entry.step.clone(),
+        format!("{}{}", entry.step, together(&entry.detail)),
         paint(style, entry.event.as_str()),
         detail,
     ]
+}
+
+/// The services that a switch took along.
+fn together(detail: &serde_json::Value) -> String {
+    let names = detail.get("with").and_then(serde_json::Value::as_array);
+    let names: Vec<&str> = names.into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+    if names.is_empty() { String::new() } else { format!(" with {}", names.join(", ")) }
 }

@@ -82,7 +82,11 @@ fn switch(switch: &ProofSwitch) -> [String; 6] {
     [
         format!("  {}", switch.at),
         format!("epoch {}", switch.epoch),
-        format!("{direction} {end}"),
+        if switch.with.is_empty() {
+            format!("{direction} {end}")
+        } else {
+            format!("{direction} {end} with {}", switch.with.join(", "))
+        },
         format!("writes paused {}", format_duration_ms(switch.pause_ms)),
         switch.by.as_ref().map_or_else(String::new, |by| format!("by {by}")),
         why,

@@ -138,6 +138,7 @@ fn cutover(outcome: CutoverOutcome) -> CutoverReport {
         epoch: 1,
         home: "products".into(),
         reason: None,
+        with: Vec::new(),
     }
 }
 

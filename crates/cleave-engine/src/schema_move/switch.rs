@@ -285,7 +285,8 @@ async fn hook(
 ) -> Result<(), EngineError> {
     let session = runner.journal().await?;
     let name = &runner.m.name;
-    let occasion = Occasion { round: turn.round, epoch: turn.epoch, home_from: name, home_to: name };
+    let (round, epoch) = (turn.round, turn.epoch);
+    let occasion = Occasion { round, epoch, home_from: name, home_to: name, services: &[] };
     hooks::run(runner.hook_site(row), &session, moment, occasion, limit).await
 }
 
@@ -310,5 +311,6 @@ fn report(
         epoch: epoch.0,
         home: if moved { format!("{}/{}", plan.database, plan.schema) } else { plan.database.clone() },
         reason: None,
+        with: Vec::new(),
     }
 }

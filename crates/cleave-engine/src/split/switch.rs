@@ -70,7 +70,8 @@ impl SplitWork {
             cleave_journal::owner(&**session, &self.name).await?.map_or(Epoch(0), |owner| owner.epoch);
         let journal = self.site.connect("journal").await?;
         let home = self.database();
-        let occasion = Occasion { round, epoch: Epoch(epoch.0 + 1), home_from: home, home_to: home };
+        let epoch = Epoch(epoch.0 + 1);
+        let occasion = Occasion { round, epoch, home_from: home, home_to: home, services: &[] };
         let around = Pause { journal: &journal, occasion };
         self.hooks(started.row.id, Moment::BeforeSwitch, around, Duration::MAX).await?;
         let step = self.events.step(&self.name, name, "changes keys, views and the right to write");
@@ -122,6 +123,7 @@ impl SplitWork {
             epoch: owner.map_or(0, |owner| owner.epoch.0),
             home: self.database().to_string(),
             reason,
+            with: Vec::new(),
         }))
     }
 

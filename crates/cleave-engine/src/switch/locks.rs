@@ -7,7 +7,7 @@ use cleave_model::{Oid, QualifiedName};
 use cleave_pg::{During, Session, locks::Blocker};
 use cleave_plan::cutover::{Round, Step};
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// How long a session that was told to end may take.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ impl Switch<'_> {
                 };
                 let message = format!("{told}: in {} {}", site.name, holder(&blocker));
                 self.entry(Step::Fence, EntryEvent::Note, json!({ "blocker": message })).await;
-                self.move_.events.note(Some(&self.move_.service), message);
+                self.note(message);
             }
         }
         ended
@@ -107,13 +107,20 @@ impl Switch<'_> {
 
     /// What the locks are asked for, by side.
     fn wanted(&self) -> Vec<(&Session, &Site, Vec<QualifiedName>)> {
-        let plan = &self.move_.plan;
-        let mut on_m: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
-        on_m.extend(plan.references.iter().map(|reference| reference.table.qualified()));
+        let mut on_m: Vec<QualifiedName> = Vec::new();
+        for plan in self.parties.iter().map(|party| &party.move_.plan) {
+            on_m.extend(plan.tables.iter().map(|table| table.source.qualified()));
+            on_m.extend(plan.references.iter().map(|reference| reference.table.qualified()));
+        }
+        // A table that refers to one service may be another's own.
+        let mut seen = BTreeSet::new();
+        on_m.retain(|table| seen.insert(table.clone()));
         let mut wanted = vec![(&self.m, &self.move_.m, on_m)];
         if self.round == Round::Rollback {
-            let on_n = plan.tables.iter().map(|table| table.target.qualified()).collect();
-            wanted.push((&self.n, &self.move_.n, on_n));
+            wanted.extend(self.parties.iter().map(|party| {
+                let tables = party.move_.plan.tables.iter().map(|table| table.target.qualified());
+                (&party.n, &party.move_.n, tables.collect())
+            }));
         }
         wanted
     }

@@ -8,6 +8,7 @@ mod failpoints;
 mod fence;
 mod locks;
 mod open;
+mod party;
 mod resolve;
 mod run;
 mod sequences;
@@ -15,4 +16,5 @@ mod tidy;
 
 pub(crate) use fence::{fenced_tables, script, sql};
 pub(crate) use locks::{describe_holders, holder, holders, terminate_client};
-pub(crate) use run::{Switch, SwitchReport};
+pub(crate) use party::Entrant;
+pub(crate) use run::{Common, Switch, SwitchReport};

@@ -13,7 +13,7 @@ const RESOLVE_WAIT: Duration = Duration::from_millis(200);
 impl Switch<'_> {
     /// Ends T if it is still in progress, then reads M's owner row.
     pub(super) async fn resolve(&mut self) -> Result<Event, EngineError> {
-        self.held = None;
+        self.forget_transactions();
         let began = Instant::now();
         loop {
             match self.ask().await {
@@ -41,8 +41,10 @@ impl Switch<'_> {
             locks::terminate_transaction(&session, &xid, pid).await?;
             return Ok(None);
         }
-        let owner = cleave_journal::owner(&*session, &self.move_.service).await?;
-        let committed = owner.is_some_and(|owner| owner.epoch >= self.epoch);
+        // T has written the rows of all services, or of none: the first one's says it for all.
+        let Some(party) = self.parties.first() else { return Ok(Some(Decision::Aborted)) };
+        let owner = cleave_journal::owner(&*session, &party.move_.service).await?;
+        let committed = owner.is_some_and(|owner| owner.epoch >= party.epoch);
         Ok(Some(if committed { Decision::Committed } else { Decision::Aborted }))
     }
 
@@ -51,8 +53,9 @@ impl Switch<'_> {
         &self,
         session: &cleave_pg::Session,
     ) -> Result<Option<(String, i32)>, EngineError> {
-        let name = self.step_name(Step::Fence);
-        let entries = self.move_.entries(&**session).await?;
+        let Some(party) = self.parties.first() else { return Ok(None) };
+        let name = party.step_name(Step::Fence);
+        let entries = party.move_.entries(&**session).await?;
         let begun = entries.iter().rev().find(|entry| entry.step == name && entry.event == EntryEvent::Begin);
         Ok(begun.and_then(|entry| {
             let xid = entry.detail.get("xid")?.as_str()?.to_owned();

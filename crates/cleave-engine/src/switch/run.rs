@@ -1,14 +1,16 @@
 //! The loop between the machine and the servers.
 
-use super::{failpoints::points_of, fence::Held};
-use crate::{EngineError, context::MoveContext, streams::StreamPair};
+use super::{
+    failpoints::points_of,
+    party::{Entrant, Party},
+};
+use crate::{EngineError, context::MoveContext};
 use cleave_api::StepTime;
 use cleave_journal::EntryEvent;
-use cleave_model::{DatabaseName, Epoch};
 use cleave_pg::Session;
-use cleave_plan::SwitchScript;
+use cleave_plan::KeyBetween;
 use cleave_plan::cutover::{Effect, Event, LadderLimits, Machine, Outcome, Round, Step};
-use cleave_verify::RowsCheck;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -30,36 +32,37 @@ pub(crate) struct SwitchReport {
     pub(crate) steps: Vec<StepTime>,
     /// The error behind an outcome other than `Switched`.
     pub(crate) failure: Option<EngineError>,
-    /// Rows that were unproven before and differ.
-    pub(crate) differing: u64,
+    /// Rows of each service that were unproven before and differ.
+    pub(crate) differing: Vec<u64>,
 }
 
-/// One round of cutover or rollback.
+/// What is common to the services of a round.
+#[derive(Default)]
+pub(crate) struct Common {
+    /// On M in T: all locks, and the same the other way round.
+    pub(crate) locks: [Vec<String>; 2],
+    /// Keys between tables of two of the services.
+    pub(crate) between: Vec<KeyBetween>,
+}
+
+/// One round of cutover or rollback, of one service or of several that leave one database together.
 pub(crate) struct Switch<'a> {
+    /// The first service's: M, its lease, limits and hooks are the same for all.
     pub(super) move_: &'a MoveContext,
-    pub(super) streams: &'a StreamPair,
+    pub(super) parties: Vec<Party<'a>>,
+    pub(super) names: Vec<String>,
     pub(super) round: Round,
-    pub(super) script: SwitchScript,
-    /// Epoch that the switch sets.
-    pub(super) epoch: Epoch,
-    /// Fingerprint of `script.fingerprint_oids` at the gates.
-    pub(super) fingerprint: String,
-    /// On M, for the journal: its commits need not be flushed before the step goes on, as T's owner row decides.
+    pub(super) locks: [Vec<String>; 2],
+    pub(super) between: Vec<KeyBetween>,
+    /// On M, for the journal: its commits need not be flushed before the step goes on, as T's owner rows decide.
     pub(super) m: Session,
-    /// On M or N: writes markers, flushed at once.
-    pub(super) marker_session: Session,
-    pub(super) n: Session,
-    /// T, and TN in a rollback.
-    pub(super) held: Option<Held>,
-    pub(super) marker: String,
+    /// The transaction on M whose commit is the switch.
+    pub(super) t: Option<Session>,
     /// When the first attempt at the locks began.
     pub(super) ladder_began: Option<Instant>,
     /// Attempts at the fence so far: every second one takes the locks the other way round.
     pub(super) attempts: u32,
     pub(super) pause_began: Option<Instant>,
-    /// Rows that never held still, to be compared once they do.
-    pub(super) unproven: Option<RowsCheck>,
-    pub(super) differing: u64,
     pause_ms: u64,
     steps: Vec<StepTime>,
     failure: Option<EngineError>,
@@ -69,32 +72,36 @@ pub(crate) struct Switch<'a> {
 impl<'a> Switch<'a> {
     /// Prepares a round; nothing is touched yet.
     pub(crate) async fn new(
-        move_: &'a MoveContext,
-        streams: &'a StreamPair,
         round: Round,
-        (script, fingerprint): (SwitchScript, String),
-        epoch: Epoch,
+        first: Entrant<'a>,
+        others: Vec<Entrant<'a>>,
+        common: Common,
     ) -> Result<Self, EngineError> {
+        let move_ = first.move_;
         let m = move_.m.connect("switch journal").await?;
         super::fence::sql(&m, "set synchronous_commit = off").await?;
-        let home = if round == Round::Cutover { &move_.m } else { &move_.n };
+        let mut parties: Vec<Party<'a>> = Vec::new();
+        for entrant in std::iter::once(first).chain(others) {
+            let mut party = Party::new(round, entrant).await?;
+            party.pooler = party.pooler.and_then(|mut pooler| {
+                let held = parties.iter().filter_map(|before| before.pooler.as_ref());
+                held.for_each(|before| pooler.leave_to(before));
+                (!pooler.names.is_empty()).then_some(pooler)
+            });
+            parties.push(party);
+        }
         Ok(Self {
-            marker_session: home.connect("switch marker").await?,
-            n: move_.n.connect("switch").await?,
+            names: parties.iter().map(|party| party.move_.service.to_string()).collect(),
             m,
             move_,
-            streams,
+            parties,
             round,
-            script,
-            epoch,
-            fingerprint,
-            held: None,
-            marker: String::new(),
+            locks: common.locks,
+            between: common.between,
+            t: None,
             ladder_began: None,
             attempts: 0,
             pause_began: None,
-            unproven: None,
-            differing: 0,
             pause_ms: 0,
             steps: Vec::new(),
             failure: None,
@@ -102,17 +109,10 @@ impl<'a> Switch<'a> {
         })
     }
 
-    /// Rows that are compared once nothing writes to them any more.
-    pub(crate) fn comparing(self, unproven: Option<RowsCheck>) -> Self {
-        Self { unproven, ..self }
-    }
-
-    /// The database that the round makes the home.
-    pub(super) fn new_home(&self) -> &DatabaseName {
-        match self.round {
-            Round::Cutover => &self.move_.n.name,
-            Round::Rollback => &self.move_.m.name,
-        }
+    /// The services that a service switches with.
+    pub(super) fn fellows(&self, party: &Party<'_>) -> Vec<String> {
+        let own = party.move_.service.as_str();
+        self.names.iter().filter(|name| *name != own).cloned().collect()
     }
 
     /// Runs a new round.
@@ -139,7 +139,8 @@ impl<'a> Switch<'a> {
 
     /// Spreads the ladders of different rounds.
     fn seed(&self) -> u64 {
-        self.epoch.0.unsigned_abs() ^ (self.move_.m_lease.epoch.unsigned_abs() << 32)
+        let epoch = self.parties.first().map_or(0, |party| party.epoch.0);
+        epoch.unsigned_abs() ^ (self.move_.m_lease.epoch.unsigned_abs() << 32)
     }
 
     async fn drive(mut self, mut machine: Machine, mut effect: Effect) -> Result<SwitchReport, EngineError> {
@@ -175,7 +176,13 @@ impl<'a> Switch<'a> {
             self.attempts,
             self.in_the_way().await
         );
-        self.move_.events.note(Some(&self.move_.service), message);
+        self.note(message);
+    }
+
+    /// Tells people; what is about one service names it, what is about several is for all.
+    pub(super) fn note(&self, message: String) {
+        let only = (self.parties.len() == 1).then_some(&self.move_.service);
+        self.move_.events.note(only, message);
     }
 
     fn report(self, outcome: Outcome) -> SwitchReport {
@@ -185,7 +192,7 @@ impl<'a> Switch<'a> {
             pause_ms: self.pause_ms,
             steps: self.steps,
             failure,
-            differing: self.differing,
+            differing: self.parties.iter().map(|party| party.differing).collect(),
         }
     }
 
@@ -234,7 +241,7 @@ impl<'a> Switch<'a> {
     fn is_idle(&self, step: Step) -> bool {
         match step {
             Step::Hooks => self.move_.hooks.in_pause.is_empty(),
-            Step::Pool | Step::Repoint => self.move_.pooler.is_none(),
+            Step::Pool | Step::Repoint => self.parties.iter().all(|party| party.pooler.is_none()),
             _ => false,
         }
     }
@@ -324,29 +331,39 @@ impl<'a> Switch<'a> {
     /// A step that was dropped half-way may have left a transaction open on a session that lives on: it is cancelled
     /// and rolled back, or what undoes the step would wait for it.
     async fn abandon(&mut self) {
-        let (n, m) = tokio::join!(rolled_back(&self.n), rolled_back(&self.m));
+        let sessions = self.parties.iter().map(|party| &party.n).chain([&self.m]);
+        let mut answered = join_all(sessions.map(rolled_back)).await.into_iter();
         // A session that does not answer is replaced; the server ends what it left when it notices.
-        if !n && let Ok(fresh) = self.move_.n.connect("switch").await {
-            self.n = fresh;
+        for party in &mut self.parties {
+            if answered.next() == Some(false)
+                && let Ok(fresh) = party.move_.n.connect("switch").await
+            {
+                party.n = fresh;
+            }
         }
-        if !m && let Ok(fresh) = self.move_.m.connect("switch journal").await {
-            self.m = fresh;
-            let _ = super::fence::sql(&self.m, "set synchronous_commit = off").await;
+        if answered.next() == Some(false) {
+            self.reconnect_m().await;
         }
     }
 
     /// New sessions in place of dead ones; errors show at their next use.
     pub(super) async fn reconnect(&mut self) {
-        if self.m.is_closed()
-            && let Ok(fresh) = self.move_.m.connect("switch journal").await
-        {
+        if self.m.is_closed() {
+            self.reconnect_m().await;
+        }
+        for party in &mut self.parties {
+            if party.n.is_closed()
+                && let Ok(fresh) = party.move_.n.connect("switch").await
+            {
+                party.n = fresh;
+            }
+        }
+    }
+
+    async fn reconnect_m(&mut self) {
+        if let Ok(fresh) = self.move_.m.connect("switch journal").await {
             self.m = fresh;
             let _ = super::fence::sql(&self.m, "set synchronous_commit = off").await;
-        }
-        if self.n.is_closed()
-            && let Ok(fresh) = self.move_.n.connect("switch").await
-        {
-            self.n = fresh;
         }
     }
 
@@ -386,14 +403,11 @@ impl<'a> Switch<'a> {
         self.steps.push(StepTime { name, ms });
     }
 
-    /// Step name in the journal.
-    pub(super) fn step_name(&self, step: Step) -> String {
-        format!("{}.{step}", self.round.as_str())
-    }
-
-    /// A line of the journal that nothing depends on: recovery reads the owner row, these tell people what happened.
+    /// A line of the journal for each service.
     pub(super) async fn entry(&self, step: Step, event: EntryEvent, detail: Value) {
-        let _ = self.move_.journal_m(&*self.m, &self.step_name(step), event, &detail).await;
+        for party in &self.parties {
+            party.entry(&self.m, step, event, &detail).await;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sequences: the side that takes over continues where the other side stopped, in the sequence's direction.
 
-use super::{fence::Held, run::Switch};
+use super::{party::Party, run::Switch};
 use crate::EngineError;
 use cleave_model::{Ident, QualifiedName};
 use cleave_pg::{During, Session};
@@ -80,22 +80,33 @@ async fn discard_cached(session: &Session, names: &[String]) -> Result<(), Engin
 }
 
 impl Switch<'_> {
-    /// Sets the sequences of the side that takes over. `setval` is not transactional: it runs under a check of the
-    /// lease, so that a process that was stopped and woken cannot set one back.
+    /// Sets the sequences of the sides that take over.
     pub(super) async fn carry_sequences(&mut self) -> Result<(), EngineError> {
-        self.carry_large_objects().await?;
+        let t = self.t()?;
+        for party in &self.parties {
+            party.carry_large_objects(&self.m).await?;
+            party.carry_sequences(&self.m, t).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Party<'_> {
+    /// `setval` is not transactional: it runs under a check of the lease, so that a process that was stopped and woken
+    /// cannot set one back.
+    async fn carry_sequences(&self, m: &Session, t: &Session) -> Result<(), EngineError> {
         if self.move_.plan.sequences.is_empty() {
             return Ok(());
         }
-        let held = self.held()?;
-        // On M the journal's session does: its commits are not flushed at once, but T's commit flushes them.
-        let (writer, lease) = match self.round {
-            Round::Cutover => (&self.n, &self.move_.n_lease),
-            Round::Rollback => (&self.m, &self.move_.m_lease),
+        // On M the journal's session does: its commits are not flushed at once, but T's commit flushes them. Who reads
+        // the old side is the transaction that holds its sequences.
+        let (writer, lease, reader) = match self.round {
+            Round::Cutover => (&self.n, &self.move_.n_lease, t),
+            Round::Rollback => (m, &self.move_.m_lease, self.tn()?),
         };
         super::fence::sql(writer, "begin").await?;
         let result = match lease.check(&**writer).await {
-            Ok(()) => self.carry(held, writer).await,
+            Ok(()) => self.carry(reader, writer).await,
             Err(error) => Err(error.into()),
         };
         super::fence::sql(writer, if result.is_ok() { "commit" } else { "rollback" }).await?;
@@ -103,10 +114,8 @@ impl Switch<'_> {
     }
 
     /// Those of an upgrade that were written since they were copied: who writes them waits, as they are not in the stream.
-    async fn carry_large_objects(&self) -> Result<(), EngineError> {
-        if self.move_.plan.whole.is_none()
-            || crate::upgrade::large_objects::are_none(&self.m, &self.n).await?
-        {
+    async fn carry_large_objects(&self, m: &Session) -> Result<(), EngineError> {
+        if self.move_.plan.whole.is_none() || crate::upgrade::large_objects::are_none(m, &self.n).await? {
             return Ok(());
         }
         let (m, n) = (&self.move_.m, &self.move_.n);
@@ -117,8 +126,8 @@ impl Switch<'_> {
         crate::upgrade::large_objects::carry(self.move_, sides, lease).await
     }
 
-    async fn carry(&self, held: &Held, writer: &Session) -> Result<(), EngineError> {
-        let (reader, mut from, mut to) = (self.reader(held)?, Vec::new(), Vec::new());
+    async fn carry(&self, reader: &Session, writer: &Session) -> Result<(), EngineError> {
+        let (mut from, mut to) = (Vec::new(), Vec::new());
         for sequence in &self.move_.plan.sequences {
             let (old, new) = self.ends(sequence);
             from.push(old);
@@ -133,16 +142,6 @@ impl Switch<'_> {
             })
             .collect();
         set(writer, &further).await
-    }
-
-    /// Who reads the old side: the transaction that holds its sequences.
-    fn reader<'h>(&self, held: &'h Held) -> Result<&'h Session, EngineError> {
-        match self.round {
-            Round::Cutover => Ok(&held.t),
-            Round::Rollback => held.tn.as_ref().ok_or_else(|| {
-                EngineError::gate("C0705", "the switch's transaction at the new home is no longer open")
-            }),
-        }
     }
 
     /// The name on the old side and the one on the new side. On M a moved sequence stands in the copy's schema while N is the

@@ -11,15 +11,17 @@ impl Switch<'_> {
             return Ok(());
         }
         let session = self.move_.m.connect("tidy").await?;
+        let scripts = || self.parties.iter().map(|party| &party.script.back);
         // Writers of the staying tables queue behind these locks; those of the validation below mind nobody.
         let short = self.move_.limits.lock_timeout.as_millis();
         sql(&session, &format!("set lock_timeout = '{short}ms'")).await?;
-        for statement in &self.script.back.tidy {
+        for statement in scripts().flat_map(|back| &back.tidy) {
             sql(&session, statement).await?;
         }
         cleave_failpoint::hit_async("rollback.tidied").await;
         sql(&session, "set lock_timeout = '2s'").await?;
-        for statement in &self.script.back.validate {
+        let between = self.between.iter().flat_map(|key| &key.validate);
+        for statement in scripts().flat_map(|back| &back.validate).chain(between) {
             let Err(error) = sql(&session, statement).await else { continue };
             // 23503: rows that a delete at the other home has left dangling. The key stays NOT VALID: it guards new
             // rows, and the problem is told, not hidden.
@@ -29,7 +31,7 @@ impl Switch<'_> {
             let message = format!(
                 "`{statement}` found rows that refer to rows deleted at the other home; the key guards new rows only"
             );
-            self.move_.events.note(Some(&self.move_.service), message);
+            self.note(message);
         }
         Ok(())
     }

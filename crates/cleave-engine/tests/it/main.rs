@@ -25,6 +25,7 @@ mod rounds;
 mod schema_move;
 mod split;
 mod statements;
+mod together;
 mod trouble;
 mod upgrade;
 mod verification;
