@@ -139,6 +139,16 @@ impl Switch<'_> {
         self.ladder_began.get_or_insert_with(Instant::now);
         self.move_.check_cancelled()?;
         self.pause_began = Some(Instant::now());
+        // PgBouncer knows nothing of leases: who is to take this one over waits until it has answered, so that it is not
+        // told to hold clients by an engine that woke up late.
+        sql(&self.m, "begin").await?;
+        let held = self.hold_under_lease().await;
+        let ended = sql(&self.m, "rollback").await;
+        held.and(ended)
+    }
+
+    async fn hold_under_lease(&self) -> Result<(), EngineError> {
+        self.move_.m_lease.check(&*self.m).await?;
         let limit = self.move_.limits.write_pause / 2;
         let poolers = self.parties.iter().filter_map(|party| party.pooler.as_ref());
         try_join_all(poolers.map(|pooler| pooler.hold(limit))).await.map(|_| ())

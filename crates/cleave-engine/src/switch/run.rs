@@ -214,7 +214,7 @@ impl<'a> Switch<'a> {
                     Ok(result) => result,
                     Err(_) if step == Step::Switch => return self.lost_answer(began).await,
                     Err(_) => {
-                        if matches!(step, Step::Sequences | Step::HalfOpen) {
+                        if matches!(step, Step::Pool | Step::Sequences | Step::HalfOpen) {
                             self.abandon().await;
                         }
                         return Ok(self.over_budget(step, began));

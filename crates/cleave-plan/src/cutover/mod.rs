@@ -195,7 +195,8 @@ impl Machine {
         if at > self.switch_at() {
             return State::Running { at };
         }
-        if step == Step::Switch && matches!(event, Event::OutcomeUnknown) {
+        // An answer to another question says nothing of the commit.
+        if step == Step::Switch && matches!(event, Event::OutcomeUnknown | Event::Found(_)) {
             return State::Resolving { reason: AbortReason::Failure(step) };
         }
         let finish = |reason| AfterUndo::Finish(Outcome::Aborted(reason));

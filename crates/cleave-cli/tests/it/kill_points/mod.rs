@@ -10,6 +10,7 @@ mod in_place;
 mod sample;
 mod splits;
 mod stage;
+mod together;
 mod torture;
 mod upgrade;
 
