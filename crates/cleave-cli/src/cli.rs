@@ -97,6 +97,15 @@ pub struct SwitchManner {
     /// are rolled back, and their applications are told; without this nobody is ended
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub terminate_blockers_after: Option<Duration>,
+
+    /// Read tables and indexes of the new home before the switch, for at most this long, such as `30s`, instead of
+    /// `limits.warm_up`. Nobody waits for it
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub warm_up: Option<Duration>,
+
+    /// Switch although the new home has fewer standbys or backups than the old one (C0732)
+    #[arg(long)]
+    pub accept_less_protection: bool,
 }
 
 /// Where a verb reads what applications do.

@@ -24,7 +24,11 @@ pub async fn run(
     work.wish(|wishes| wishes.terminate_blockers_after = manner.terminate_blockers_after);
     let names = named(&work, services)?;
     let (name, with) = (&names[0], names[1..].to_vec());
-    work.wish(|wishes| wishes.with = with);
+    work.wish(|wishes| {
+        wishes.with = with;
+        wishes.warm_up = manner.warm_up;
+        wishes.accept_less_protection = manner.accept_less_protection;
+    });
     // Nobody is asked for a yes to what a gate refuses.
     if !dry_run && context.asks()? {
         switch(&work, name, direction, true).await?;

@@ -389,6 +389,13 @@ const LIMIT_KEYS: &[Key] = &[
         "How much the workers of a copy may read per second, all together. Default: as fast as it goes. `apply --max-rate` \
          goes before it.",
     ),
+    key(
+        "warm_up",
+        Kind::Duration,
+        Optional,
+        "How long tables and indexes of the new home are read before a switch, so that its first statements find them in \
+         memory. Nobody waits for it. Default: not at all. `cutover --warm-up` goes before it.",
+    ),
     key("verify_max_age", Kind::Duration, Default("\"24h\""), "How old a verification may be at a cutover."),
     key(
         "verify_every",

@@ -279,6 +279,8 @@ pub struct Limits {
     pub chunk_bytes: u64,
     /// Bytes per second that the workers of a copy may read, all together.
     pub copy_bytes_per_second: Option<u64>,
+    /// How long tables and indexes of the new home are read before a switch; not at all without it.
+    pub warm_up: Option<Duration>,
     /// How old a verification may be at a cutover.
     pub verify_max_age: Duration,
     /// How long after a verification `run` makes the next one; never without it.
@@ -304,6 +306,7 @@ impl Default for Limits {
             snapshot_age: Duration::from_secs(3600),
             chunk_bytes: 256 << 20,
             copy_bytes_per_second: None,
+            warm_up: None,
             verify_max_age: Duration::from_secs(24 * 3600),
             verify_every: None,
             verify_lag_bytes_max: None,

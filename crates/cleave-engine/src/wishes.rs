@@ -13,6 +13,10 @@ pub struct Wishes {
     pub terminate_blockers_after: Option<Duration>,
     /// Services that a switch takes along, all or none.
     pub with: Vec<ServiceName>,
+    /// A new home may be protected less than the old one.
+    pub accept_less_protection: bool,
+    /// How long tables and indexes of the new home are read before a switch, instead of `limits.warm_up`.
+    pub warm_up: Option<Duration>,
     /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
     pub copy_bytes_per_second: Option<u64>,
 }
@@ -20,6 +24,8 @@ pub struct Wishes {
 const REASON: &str = "reason";
 const TERMINATE: &str = "terminate_blockers_after_ms";
 const WITH: &str = "with";
+const LESS_PROTECTION: &str = "accept_less_protection";
+const WARM_UP: &str = "warm_up_ms";
 const COPY_RATE: &str = "copy_bytes_per_second";
 
 impl Wishes {
@@ -28,6 +34,8 @@ impl Wishes {
         let ms = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         let wishes = [
             (REASON, self.reason.clone().map(Value::from)),
+            (LESS_PROTECTION, self.accept_less_protection.then(|| true.into())),
+            (WARM_UP, self.warm_up.map(|limit| ms(limit).into())),
             (TERMINATE, self.terminate_blockers_after.map(|after| ms(after).into())),
             (
                 WITH,
@@ -52,6 +60,8 @@ impl Wishes {
                 .flatten()
                 .filter_map(|name| ServiceName::parse(name.as_str()?).ok())
                 .collect(),
+            accept_less_protection: arguments.get(LESS_PROTECTION).and_then(Value::as_bool).unwrap_or(false),
+            warm_up: number(WARM_UP).map(Duration::from_millis),
             copy_bytes_per_second: number(COPY_RATE),
         }
     }
@@ -67,6 +77,8 @@ mod tests {
             reason: Some("ticket 7".into()),
             terminate_blockers_after: Some(Duration::from_secs(5)),
             with: vec![ServiceName::parse("stores").unwrap()],
+            accept_less_protection: true,
+            warm_up: Some(Duration::from_secs(30)),
             copy_bytes_per_second: Some(1 << 20),
         };
         for wishes in [wishes, Wishes::default()] {

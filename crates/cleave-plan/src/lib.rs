@@ -14,6 +14,7 @@ mod finding;
 mod move_plan;
 mod plan;
 mod pooler;
+mod protection;
 mod readiness;
 mod room;
 mod schema_move;
@@ -34,6 +35,7 @@ pub use move_plan::{
 };
 pub use plan::Plan;
 pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};
+pub use protection::{Protection, protection_lacks};
 pub use readiness::table_findings;
 pub use room::{Room, check_room};
 pub use schema_move::{

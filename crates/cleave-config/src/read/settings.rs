@@ -38,9 +38,11 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
     let mut count = |key: &str| table.get(key).and_then(|item| count(item, key, findings));
     limits.jobs = count("jobs").and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(limits.jobs);
     limits.verify_sessions_max = count("verify_max_sessions").and_then(|most| u32::try_from(most).ok());
-    let every = table.get("verify_every");
-    limits.verify_every =
-        every.and_then(|item| value::parsed(item, "verify_every", DURATION, parse_duration, findings));
+    let mut optional = |key: &str| {
+        table.get(key).and_then(|item| value::parsed(item, key, DURATION, parse_duration, findings))
+    };
+    limits.verify_every = optional("verify_every");
+    limits.warm_up = optional("warm_up");
     check_order(table, &limits, findings);
     limits
 }

@@ -17,6 +17,15 @@ const UNPROVEN_MAX: usize = 1_000;
 /// A row by its table's title and the texts of its key.
 pub(super) type UnprovenRow = (String, Vec<String>);
 
+/// What gates that hold leave to the round.
+#[derive(Default)]
+pub(super) struct Held {
+    /// Rows that it has to compare itself, while writers wait.
+    pub(super) unproven: Vec<UnprovenRow>,
+    /// What the new home lacks, and the operator accepts.
+    pub(super) accepted: Vec<String>,
+}
+
 /// Sessions of applications in the old home's database. What kind of process another role's session is, only its own
 /// and monitoring roles are told.
 const CLIENTS_OF_M: &str = "
@@ -39,15 +48,14 @@ const FREE_AT_N: &str = "
     from setting, used, pg_catalog.pg_database d where d.datname = pg_catalog.current_database()";
 
 impl Runner {
-    /// Gates about the move's state; the round itself checks those about the moment. Gives the rows that the round has to
-    /// compare itself, while writers wait.
+    /// Gates about the move's state; the round itself checks those about the moment.
     pub(super) async fn state_gates(
         &self,
         round: Round,
         row: &MoveRow,
         move_: &MoveContext,
         epoch: Epoch,
-    ) -> Result<Vec<UnprovenRow>, EngineError> {
+    ) -> Result<Held, EngineError> {
         if row.paused {
             return Err(self.wrong_state("paused", round.as_str(), Some("resume")));
         }
@@ -64,13 +72,15 @@ impl Runner {
         }
         self.connections_gate(round, move_).await?;
         self.locks_gate(round, move_).await?;
-        match round {
+        let accepted = self.protection_gate(round, move_).await?;
+        let unproven = match round {
             Round::Cutover => self.verification_gate(row, move_, epoch).await,
             Round::Rollback => {
                 self.difference_gate(row, epoch)?;
                 self.partitions_gate(move_).await.map(|()| Vec::new())
             }
-        }
+        }?;
+        Ok(Held { unproven, accepted })
     }
 
     /// A source that was restored from a backup does not know of switches that the target has seen.

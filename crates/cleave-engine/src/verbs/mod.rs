@@ -7,10 +7,12 @@ mod complete;
 mod fellows;
 mod gates;
 mod pause;
+mod protection;
 mod repair;
 mod switch;
 mod together;
 mod verify;
+mod warm_up;
 mod watch;
 
 pub use apply::Until;

@@ -1,7 +1,7 @@
 //! A round of one service, or of several that leave one database together: gates of all, then one switch.
 
 use super::{
-    gates::UnprovenRow,
+    gates::Held,
     switch::{now, report, stored_between, stored_script},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) struct Turn {
     pub(super) move_: MoveContext,
     /// Before the round.
     pub(super) epoch: Epoch,
-    pub(super) unproven: Vec<UnprovenRow>,
+    pub(super) held: Held,
 }
 
 /// The statements of each service, with the fingerprint that they are made for, and what is common to them.
@@ -72,6 +72,9 @@ pub(crate) async fn together(
     }
     let names: Vec<String> = runners.iter().map(|runner| runner.service.to_string()).collect();
     for (runner, turn) in runners.iter().zip(&turns) {
+        runner.warm_up(round, &turn.move_).await?;
+    }
+    for (runner, turn) in runners.iter().zip(&turns) {
         runner.bring_what_is_not_streamed(round, &turn.move_).await?;
         runner.run_hooks(&turn.move_, round, turn.epoch.next(), (Moment::BeforeSwitch, &names)).await?;
     }
@@ -95,7 +98,7 @@ async fn turn(runner: &Runner, round: Round) -> Result<Turn, EngineError> {
     let session = runner.journal().await?;
     let owner = cleave_journal::owner(&*session, &runner.service).await?;
     let epoch = owner.map_or(Epoch(0), |owner| owner.epoch);
-    Ok(Turn { row, move_, epoch, unproven: Vec::new() })
+    Ok(Turn { row, move_, epoch, held: Held::default() })
 }
 
 /// The gates of all services; what stands against any of them is said at once.
@@ -107,7 +110,7 @@ async fn gates(runners: &[&mut Runner], turns: &mut [Turn], round: Round) -> Res
             Box::pin(runner.state_gates(round, &turn.row, &turn.move_, turn.epoch)).await
         };
         match held.await {
-            Ok(unproven) => turn.unproven = unproven,
+            Ok(held) => turn.held = held,
             Err(error) => against.push((runner.service.clone(), error)),
         }
     }
@@ -218,6 +221,9 @@ async fn switched(
         if !fellows.is_empty() {
             begin["with"] = json!(fellows);
         }
+        if !turn.held.accepted.is_empty() {
+            begin["accepted"] = json!(turn.held.accepted);
+        }
         let session = runner.journal().await?;
         turn.move_.journal_m(&*session, round.as_str(), EntryEvent::Begin, &begin).await?;
     }
@@ -230,7 +236,7 @@ async fn switched(
             script,
             fingerprint,
             epoch: turn.epoch.next(),
-            unproven: Box::pin(runner.rows_check(&turn.move_, &turn.unproven)).await?,
+            unproven: Box::pin(runner.rows_check(&turn.move_, &turn.held.unproven)).await?,
         });
     }
     let mut entrants = entrants.into_iter();

@@ -197,7 +197,7 @@ impl Stage {
             "[databases]\nmonolith = {{ url = {:?} }}\nproducts = {{ url = {:?} }}\n\
              [services.{service}]\nhome = \"products/films\"\ntables = [\"public.film\", \"public.film_part\", \"public.film_note\"]\n\
              {copies}\nbridge = {:?}\n\
-             [limits]\nwrite_pause = \"{}ms\"\nlock_timeout = \"500ms\"\nlock_budget = \"30s\"\njobs = 2\nchunk = \"32kB\"\n",
+             [limits]\nwrite_pause = \"{}ms\"\nlock_timeout = \"500ms\"\nlock_budget = \"30s\"\njobs = 2\nchunk = \"32kB\"\nwarm_up = \"20s\"\n",
             m.url(),
             n.url(),
             shape.bridge,

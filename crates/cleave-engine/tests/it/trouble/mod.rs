@@ -7,6 +7,7 @@ mod network;
 mod operators;
 mod plans;
 pub(crate) mod pooler;
+mod protection;
 mod servers;
 pub(crate) mod stage;
 mod strays;
