@@ -45,7 +45,13 @@ pub async fn run(
     let steps = match report.outcome {
         CutoverOutcome::Rehearsed => vec![again(&names, direction, "does it")],
         CutoverOutcome::Aborted => vec![again(&names, direction, "tries it again")],
-        CutoverOutcome::Switched | CutoverOutcome::Refused => work.next(name).await?,
+        CutoverOutcome::Switched | CutoverOutcome::Refused => {
+            let mut steps = Vec::new();
+            for name in &names {
+                steps.extend(work.next(name).await?);
+            }
+            steps
+        }
     };
     let undo = switched.then(|| match direction {
         SwitchDirection::Cutover => next::rollback(&words(&names)),

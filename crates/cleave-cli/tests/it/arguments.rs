@@ -64,7 +64,14 @@ fn arguments_of_verbs_on_services_take_what_the_manual_says() {
     );
     assert!(
         parses::<cutover::CutoverArgs>(&["films", "--dry-run"])
-            && !parses::<cutover::CutoverArgs>(&["a", "b"])
+            && parses::<cutover::CutoverArgs>(&[
+                "films",
+                "stores",
+                "--warm-up",
+                "30s",
+                "--accept-less-protection"
+            ])
+            && !parses::<cutover::CutoverArgs>(&["films", "--warm-up", "soon"])
     );
     assert!(parses::<rollback::RollbackArgs>(&["films"]) && parses::<complete::CompleteArgs>(&["films"]));
     assert!(parses::<cancel::CancelArgs>(&["films"]) && parses::<pause::PauseArgs>(&["films"]));

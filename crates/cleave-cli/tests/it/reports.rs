@@ -154,6 +154,16 @@ fn each_end_of_a_cutover_says_where_writes_go() {
 }
 
 #[test]
+fn each_end_of_a_cutover_of_several_services_says_where_writes_to_each_go() {
+    let ends = [CutoverOutcome::Switched, CutoverOutcome::Aborted, CutoverOutcome::Rehearsed];
+    let several = |outcome| {
+        let stores = SwitchedWith { service: "stores".into(), epoch: 3, home: "retail".into() };
+        CutoverReport { with: vec![stores], ..cutover(outcome) }
+    };
+    insta::assert_snapshot!(ends.map(|outcome| check(&several(outcome))).join("\n"));
+}
+
+#[test]
 fn a_verification_lists_differences_by_key() {
     let report = VerifyReport {
         service: "films".into(),
@@ -197,7 +207,12 @@ fn a_history_has_a_line_per_entry() {
         detail: serde_json::json!({ "consistent_point": "0/1A2B3C8" }),
     };
     let begin = HistoryEntry { event: HistoryEvent::Begin, detail: serde_json::Value::Null, ..entry.clone() };
-    insta::assert_snapshot!(check(&History { entries: vec![begin, entry] }));
+    let together = HistoryEntry {
+        step: "cutover".into(),
+        detail: serde_json::json!({ "epoch": 1, "with": ["stores"] }),
+        ..begin.clone()
+    };
+    insta::assert_snapshot!(check(&History { entries: vec![begin, entry, together] }));
 }
 
 #[test]

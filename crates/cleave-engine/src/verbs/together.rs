@@ -174,6 +174,14 @@ async fn statements_there(runners: &[&mut Runner], turns: &[Turn]) -> Result<Sta
         let fingerprint = cleave_pg::fingerprint(&first.m_session, &script.fingerprint_oids).await?;
         scripts.push((script, fingerprint));
     }
+    for key in &made.between {
+        let [from, to] = &key.services;
+        let message = format!(
+            "key {} ends with the switch, as {from} and {to} go together; it comes back with both",
+            key.key
+        );
+        runners[0].events.note(None, message);
+    }
     let common = Common { locks: [made.locks, made.locks_turned], between: made.between };
     Ok(Statements { scripts, common })
 }

@@ -238,3 +238,30 @@ async fn several_services_whose_cutover_or_rollback_is_killed_anywhere_end_at_on
     let record = writer.stop().await.unwrap();
     pair.check(&record).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_for_one_service_settles_those_that_were_switching_with_it() {
+    let pair = Pair::following().await;
+    let m = pair.m.connect().await.unwrap();
+    for (verb, point, home) in [
+        ("cutover", "cutover.half_open.after=exit", "monolith"),
+        ("cutover", "cutover.switch.after=exit", "retail"),
+        ("rollback", "rollback.close.after=exit", "retail"),
+    ] {
+        pair.kill(verb, point).await;
+        // The films' recovery alone is asked for.
+        pair.expect(&["verify", &pair.names[0]], &[]).await;
+        let n = pair.n[1].connect().await.unwrap();
+        let settled = "select home, pending_home is null from cleave.owner where service = $1";
+        for client in [&m, &n] {
+            let row = client.query_one(settled, &[&pair.names[1]]).await.unwrap();
+            assert_eq!((row.get::<_, &str>(0), row.get(1)), (home, true), "{verb} killed at {point}");
+        }
+        assert_eq!(takes(&n, "stores.store", 1).await, home == "retail", "{verb} killed at {point}");
+    }
+    let output = pair.run(&["history", &pair.names[0], "--proof", "--format", "json"], &[]).await;
+    let proof: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let switches = proof["data"]["switches"].as_array().unwrap();
+    assert_eq!(switches.len(), 3, "{proof}");
+    assert!(switches.iter().all(|switch| switch["with"][0] == pair.names[1].as_str()), "{proof}");
+}

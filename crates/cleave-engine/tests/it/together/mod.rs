@@ -1,6 +1,7 @@
 //! Several services in one switch: all or none.
 
 mod stage;
+mod surroundings;
 
 use self::stage::{AT_M, AT_N, LIMIT, Stage, aborted, switched};
 use cleave_engine::Verb;

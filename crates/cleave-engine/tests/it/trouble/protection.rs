@@ -86,7 +86,14 @@ async fn a_new_home_whose_archiver_fails_is_refused_until_it_archives() {
     assert!(said.starts_with("C0732 exit 4: products fails to archive its log since 0000"), "{said}");
     n.configure(&[("archive_command", "/bin/true")]).unwrap();
     n.reload().unwrap();
-    stage.until(&stage.n, "select last_archived_time > last_failed_time from pg_stat_archiver").await;
+    // A new file wakes an archiver that has given up for a minute.
+    stage.on_n("create table t (id int); select pg_switch_wal()").await;
+    stage
+        .until(
+            &stage.n,
+            "select coalesce(last_archived_time > last_failed_time, false) from pg_stat_archiver",
+        )
+        .await;
     switched(stage.cutover().await);
 }
 
