@@ -3,6 +3,7 @@
 use super::stage::{House, LIMIT, Stage, aborted, on, switched};
 use cleave_engine::Verb;
 use cleave_sandbox::Pooler;
+use cleave_testkit::Proxy;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -250,6 +251,63 @@ async fn clients_that_a_dead_switch_left_held_go_on_with_the_next_command() {
     assert_eq!(front.leads_to().await, name_of(&front.stage.n));
     clients.go_on(&front.pooler).await;
     clients.stop(&front.stage.n, "films.film").await;
+}
+
+/// The console behind a network that can fall silent.
+async fn behind_a_proxy(front: &Front) -> (Proxy, Stage) {
+    let url = front.pooler.console_url();
+    let config: tokio_postgres::Config = url.parse().unwrap();
+    let proxy = Proxy::start((std::net::Ipv4Addr::LOCALHOST, config.get_ports()[0]).into()).await.unwrap();
+    let stage = front.stage.with(&url, &proxy.url(&url).unwrap());
+    (proxy, stage)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_that_does_not_answer_refuses_the_switch_and_no_client_waits() {
+    let test = "a_console_that_does_not_answer_refuses_the_switch_and_no_client_waits";
+    let Some(front) = Front::new(test, "pool_silent", "transaction").await else { return };
+    let (proxy, stage) = behind_a_proxy(&front).await;
+    let clients = Clients::start(&front.url(), 2).await;
+    proxy.black_hole();
+    let refused = stage.said(stage.cutover().await);
+    assert!(refused.starts_with("C0718 exit 4: PgBouncer's console does not answer"), "{refused}");
+    assert!(!front.is_held().await);
+    clients.go_on(&front.pooler).await;
+    proxy.heal();
+    switched(stage.cutover().await);
+    clients.go_on(&front.pooler).await;
+    clients.stop(&stage.n, "films.film").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_a_silent_console_left_held_go_on_once_it_answers_and_none_is_refused() {
+    let test = "clients_that_a_silent_console_left_held_go_on_once_it_answers_and_none_is_refused";
+    let Some(front) = Front::new(test, "pool_mute", "transaction").await else { return };
+    let (proxy, stage) = behind_a_proxy(&front).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (reached, go_on) = (folder.path().join("reached"), folder.path().join("go_on"));
+    let wait = format!("touch {}; until [ -e {} ]; do sleep 0.02; done", reached.display(), go_on.display());
+    let hooked = stage.with("[limits]", &format!("[hooks]\nin_pause = [{wait:?}]\n[limits]"));
+    let clients = Clients::start(&front.url(), 2).await;
+    clients.go_on(&front.pooler).await;
+    let silence = async {
+        while !reached.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        proxy.black_hole();
+        std::fs::write(&go_on, "").unwrap();
+        while stage.home().await != "products" {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(front.is_held().await, "nobody could let the clients go on");
+        proxy.heal();
+    };
+    let (ended, ()) = tokio::join!(hooked.cutover(), silence);
+    switched(ended);
+    assert!(!front.is_held().await);
+    assert_eq!(front.leads_to().await, name_of(&stage.n));
+    clients.go_on(&front.pooler).await;
+    clients.stop(&stage.n, "films.film").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
