@@ -222,7 +222,7 @@ async fn services_that_no_one_transaction_can_switch_are_refused_by_name() {
     switched(stage.cutover().await);
     said.push(stage.say(&stage.alone(stores, Verb::Rollback { dry_run: false }).await.unwrap_err()));
     switched(stage.rollback().await);
-    // Of other bridges, and of other sources.
+    // Another verb, a move inside the database, another source.
     said.push(stage.say(&stage.together(Verb::Verify).await.unwrap_err()));
     let (text, stores) = stage.text.split_at(stage.text.find(&format!("[services.{stores}]")).unwrap());
     let stores = stores.replace("retail/stores", "monolith/stores").replace("forward", "view");
@@ -231,6 +231,14 @@ async fn services_that_no_one_transaction_can_switch_are_refused_by_name() {
         ..stage
     };
     said.push(inside.say(&inside.cutover().await.unwrap_err()));
+    let elsewhere = Stage {
+        text: inside
+            .text
+            .replace("monolith/stores", "retail/stores")
+            .replace("bridge = \"view\"", "from = \"cinema\""),
+        ..inside
+    };
+    said.push(elsewhere.say(&elsewhere.cutover().await.unwrap_err()));
     let expected = "\
 C0730 exit 4: FILMS and STORES cannot be switched in one transaction: FILMS is at cinema already
 hint: switch them one after the other
@@ -248,6 +256,77 @@ C0730 exit 4: verify works on one service at a time
 hint: give the command for each
 
 C0730 exit 4: FILMS and STORES cannot be switched in one transaction: STORES moves inside its database, by a switch of its own
+hint: switch them one after the other
+
+C0730 exit 4: FILMS and STORES cannot be switched in one transaction: STORES leaves cinema, and FILMS leaves monolith
 hint: switch them one after the other";
     assert_eq!(said.join("\n\n"), expected);
+}
+
+#[tokio::test]
+async fn a_key_between_services_that_no_longer_holds_comes_back_unproven() {
+    let stage = Stage::verified("dangling").await;
+    switched(stage.cutover().await);
+    // Nobody watches it while both are away.
+    stage.n[0].connect().await.unwrap().batch_execute("delete from films.film where id = 7").await.unwrap();
+    switched(stage.rollback().await);
+    let mut expected = keys_as_before();
+    expected[1].1 = false;
+    assert_eq!(stage.keys().await, expected);
+    assert_eq!(stage.who_accepts().await, AT_M);
+    let m = stage.on_m("").await;
+    let refused =
+        m.batch_execute("insert into inventory (film_id, store_id) values (7, 1)").await.unwrap_err();
+    assert_eq!(refused.code().unwrap().code(), "23503", "the key guards new rows");
+}
+
+#[tokio::test]
+async fn a_service_goes_back_without_the_keys_to_one_that_has_stayed() {
+    let stage = Stage::verified("stayed").await;
+    let [films, stores] = &stage.services()[..] else { unreachable!() };
+    switched(stage.cutover().await);
+    stage.alone(stores, Verb::Complete).await.unwrap();
+    let writers = stage.writers().await;
+    let answer = stage.alone(films, Verb::Rollback { dry_run: false }).await;
+    assert!(
+        matches!(&answer, Ok(cleave_engine::Answer::Switch(report))
+            if report.outcome == cleave_api::CutoverOutcome::Switched && report.home == "monolith"),
+        "{answer:?}"
+    );
+    assert!(stage.keys().await.is_empty(), "{:?}", stage.keys().await);
+    assert!(writers.wait_for(20, LIMIT).await);
+    let record = writers.stop().await.unwrap();
+    assert!(record.refused.is_empty(), "{:?}", record.errors);
+    let m = stage.on_m("insert into film (title, store_id) values ('back', 1)").await;
+    let sold: i64 = m.query_one("select sum(copies)::bigint from stock", &[]).await.unwrap().get(0);
+    assert!(sold >= 100, "the view reads both: {sold}");
+}
+
+#[tokio::test]
+async fn services_with_local_bridges_go_together_and_bridges_of_two_kinds_do_not() {
+    let stage = Stage::new("local").await;
+    let local = stage.text.replace("forward", "local");
+    let mixed = stage.text.replacen("forward", "local", 1);
+    let stage = Stage { text: local, ..stage };
+    stage.apply().await;
+    stage.verify().await;
+    let writers = stage.writers().await;
+    switched(stage.cutover().await);
+    assert_eq!(stage.who_accepts().await, AT_N);
+    assert!(writers.wait_for(20, LIMIT).await);
+    switched(stage.rollback().await);
+    assert_eq!((stage.who_accepts().await, stage.keys().await), (AT_M, keys_as_before()));
+    assert!(writers.wait_for(20, LIMIT).await);
+    let record = writers.stop().await.unwrap();
+    stage.check(&record, false).await;
+    let [_, stores] = &stage.services()[..] else { unreachable!() };
+    stage.alone(stores, Verb::Cancel).await.unwrap();
+    let stage = Stage { text: mixed, ..stage };
+    stage.apply().await;
+    stage.verify().await;
+    assert_eq!(
+        stage.say(&stage.cutover().await.unwrap_err()),
+        "C0730 exit 4: FILMS and STORES cannot be switched in one transaction: STORES has another kind of bridge than FILMS\n\
+         hint: switch them one after the other"
+    );
 }
