@@ -142,37 +142,62 @@ async fn a_pause_over_budget_undoes_all_services_in_either_direction() {
     stage.check(&record, true).await;
 }
 
-/// The new home of the stores on a server of its own, which can die.
-async fn fragile(hint: &str) -> (Stage, &'static Cluster) {
+/// What has a server of its own, which can die.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fragile {
+    Source,
+    HomeOfStores,
+}
+
+async fn fragile(hint: &str, fragile: Fragile) -> (Stage, &'static Cluster) {
     let cluster: &'static Cluster =
         Box::leak(Box::new(Cluster::start(Version::V18, &Options::new()).await.unwrap()));
-    let m = TestDatabase::create(Version::V16, &format!("{hint}_m")).await.unwrap();
-    let films = TestDatabase::create(Version::V18, &format!("{hint}_films")).await.unwrap();
-    let stores = TestDatabase::create_on(cluster, &format!("{hint}_stores")).await.unwrap();
+    let database = async |part: Fragile, name: &str| {
+        let name = format!("{hint}_{name}");
+        if part == fragile {
+            TestDatabase::create_on(cluster, &name).await.unwrap()
+        } else {
+            TestDatabase::create(Version::V16, &name).await.unwrap()
+        }
+    };
+    let m = database(Fragile::Source, "m").await;
+    let stores = database(Fragile::HomeOfStores, "stores").await;
+    let films = TestDatabase::create(Version::V17, &format!("{hint}_films")).await.unwrap();
     let stage = Stage::of(m, [films, stores]).await;
     stage.apply().await;
     stage.verify().await;
     (stage, cluster)
 }
 
+/// A verb whose server dies, and comes back, while it stands at a point.
+async fn dies_at(
+    stage: &Stage,
+    cluster: &Cluster,
+    verb: Verb,
+    point: &'static str,
+) -> Result<cleave_engine::Answer, cleave_engine::EngineError> {
+    let reached = std::env::temp_dir().join(format!("cleave_{}_{}", stage.names[0], point));
+    let trigger = cleave_failpoint::Trigger { action: Action::Pause(reached.clone()), only_at: Some(1) };
+    let armed = set_here(point, trigger);
+    let kill = async {
+        while !reached.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cluster.stop(StopMode::Immediate).await.unwrap();
+        cluster.restart().await.unwrap();
+        std::fs::remove_file(&reached).unwrap();
+    };
+    let (result, ()) = tokio::join!(stage.together(verb), kill);
+    drop(armed);
+    result
+}
+
 #[tokio::test]
 async fn a_dead_server_of_one_services_new_home_keeps_all_services_where_they_are() {
-    let (stage, cluster) = fragile("dead").await;
+    let (stage, cluster) = fragile("dead", Fragile::HomeOfStores).await;
     let writers = stage.writers().await;
-    let reached = std::env::temp_dir().join(format!("cleave_together_{}", std::process::id()));
     for point in ["cutover.drain.before", "switch.between_half_open", "cutover.half_open.after"] {
-        let trigger = cleave_failpoint::Trigger { action: Action::Pause(reached.clone()), only_at: Some(1) };
-        let armed = set_here(point, trigger);
-        let kill = async {
-            while !reached.exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            cluster.stop(StopMode::Immediate).await.unwrap();
-            cluster.restart().await.unwrap();
-            std::fs::remove_file(&reached).unwrap();
-        };
-        let (result, ()) = tokio::join!(stage.cutover(), kill);
-        drop(armed);
+        let result = dies_at(&stage, cluster, Verb::Cutover { dry_run: false }, point).await;
         // Half open is durable before the server dies: where nothing more is asked of it, the switch goes on.
         let away = matches!(&result, Ok(cleave_engine::Answer::Switch(report))
             if report.outcome == cleave_api::CutoverOutcome::Switched);
@@ -187,6 +212,42 @@ async fn a_dead_server_of_one_services_new_home_keeps_all_services_where_they_ar
     }
     let record = writers.stop().await.unwrap();
     stage.check_rows(&record, false).await;
+}
+
+#[tokio::test]
+async fn a_source_that_dies_leaves_several_services_at_one_side_and_the_same_command_ends_it() {
+    let (stage, cluster) = fragile("source", Fragile::Source).await;
+    let (there, back) = (Verb::Cutover { dry_run: false }, Verb::Rollback { dry_run: false });
+    for (verb, point) in [
+        (&there, "cutover.half_open.after"),
+        (&there, "switch.commit.before"),
+        (&there, "switch.between_open"),
+        (&back, "switch.between_close"),
+        (&back, "switch.commit.before"),
+        (&back, "rollback.open.before"),
+    ] {
+        // However it ends: both of one side, and nobody writes both.
+        let result = dies_at(&stage, cluster, verb.clone(), point).await;
+        let homes = stage.homes().await;
+        assert_eq!(homes[0].1, homes[1].1, "{point}: {homes:?} {result:?}");
+        assert_eq!(homes[0].0 == "monolith", homes[1].0 == "monolith", "{point}: {homes:?}");
+        for (on_m, on_n) in stage.who_accepts().await {
+            assert!(!(on_m && on_n), "{point}: both sides accept writes");
+        }
+        switched(stage.together(verb.clone()).await);
+        let expected = if *verb == there { AT_N } else { AT_M };
+        assert_eq!(stage.who_accepts().await, expected, "{point}");
+        if *verb == there {
+            if point != "switch.between_open" {
+                switched(stage.rollback().await);
+                stage.verify().await;
+            }
+        } else if point != "rollback.open.before" {
+            stage.verify().await;
+            switched(stage.cutover().await);
+        }
+    }
+    assert_eq!(stage.keys().await, keys_as_before());
 }
 
 #[tokio::test]
