@@ -181,7 +181,7 @@ pub enum WalStatus {
 }
 
 /// How much of a copy is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CopyProgress {
     /// Tables done.
     pub tables_done: u64,
@@ -199,6 +199,9 @@ pub struct CopyProgress {
     pub eta_ms: Option<u64>,
     /// Time since the copy began.
     pub elapsed_ms: Option<u64>,
+    /// Why it pauses, if it does: a limit is exceeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }
 
 /// What is known about the equality of the two sides.

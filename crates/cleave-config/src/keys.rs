@@ -396,6 +396,27 @@ const LIMIT_KEYS: &[Key] = &[
         "How long tables and indexes of the new home are read before a switch, so that its first statements find them in \
          memory. Nobody waits for it. Default: not at all. `cutover --warm-up` goes before it.",
     ),
+    key(
+        "copy_max_lag",
+        Kind::Size,
+        Optional,
+        "A copy between databases pauses while a standby, or a slot that somebody else reads, is further behind the source \
+         than this. `apply --max-lag` goes before it. Default: never.",
+    ),
+    key(
+        "copy_max_sessions",
+        Kind::Count { min: 1, max: 100_000 },
+        Optional,
+        "A copy between databases pauses while more sessions than this execute a statement on the source. `apply \
+         --max-sessions` goes before it. Default: never.",
+    ),
+    key(
+        "copy_max_target_log",
+        Kind::Size,
+        Optional,
+        "A copy between databases pauses while the target keeps more log than this for its slots or its archive, so that \
+         they do not fill its disk. `apply --max-target-log` goes before it. Default: never.",
+    ),
     key("verify_max_age", Kind::Duration, Default("\"24h\""), "How old a verification may be at a cutover."),
     key(
         "verify_every",

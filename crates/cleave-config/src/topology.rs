@@ -281,6 +281,12 @@ pub struct Limits {
     pub copy_bytes_per_second: Option<u64>,
     /// How long tables and indexes of the new home are read before a switch; not at all without it.
     pub warm_up: Option<Duration>,
+    /// Bytes that a standby or a read slot of the source may be behind while tables are copied.
+    pub copy_lag_bytes_max: Option<u64>,
+    /// Sessions that may work at the source while tables are copied.
+    pub copy_sessions_max: Option<u32>,
+    /// Bytes of log that the target may keep for its slots or its archive while tables are copied.
+    pub copy_target_log_bytes_max: Option<u64>,
     /// How old a verification may be at a cutover.
     pub verify_max_age: Duration,
     /// How long after a verification `run` makes the next one; never without it.
@@ -307,6 +313,9 @@ impl Default for Limits {
             chunk_bytes: 256 << 20,
             copy_bytes_per_second: None,
             warm_up: None,
+            copy_lag_bytes_max: None,
+            copy_sessions_max: None,
+            copy_target_log_bytes_max: None,
             verify_max_age: Duration::from_secs(24 * 3600),
             verify_every: None,
             verify_lag_bytes_max: None,

@@ -58,6 +58,8 @@ pub(crate) fn against_stream(error: &StreamError, problem: Problem) -> Problem {
             against(source, problem)
         }
         StreamError::Journal(error) => against_journal(error, problem),
+        StreamError::LoadUnknown { right, .. } => problem
+            .hint(format!("grant {right} to the role, or leave out the copy_max_ limits of this server")),
         StreamError::SnapshotGone { .. } => problem
             .hint("run the same command again: tables that are not finished are read in a new snapshot"),
         _ => problem,

@@ -43,6 +43,7 @@ mod workload;
 
 pub use assess::{assess, boundary, boundary_of};
 pub use cleanup::cleanup;
+pub use cleave_stream::LoadLimits;
 pub use cleave_verify::{Mapping, TableMapping};
 pub use comparison::{Comparison, KeepText, KeptComparison, compare};
 pub use doctor::{MoveSide, doctor, doctor_at, isolation, privilege_script, privilege_scripts};

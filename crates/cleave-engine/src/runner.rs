@@ -127,6 +127,10 @@ impl Runner {
     pub(crate) fn context(&self, row: &MoveRow) -> Result<MoveContext, EngineError> {
         let mut limits = self.topology.config().limits.clone();
         limits.copy_bytes_per_second = self.wishes.copy_bytes_per_second.or(limits.copy_bytes_per_second);
+        let load = self.wishes.copy_load;
+        limits.copy_lag_bytes_max = load.lag_bytes_max.or(limits.copy_lag_bytes_max);
+        limits.copy_sessions_max = load.sessions_max.or(limits.copy_sessions_max);
+        limits.copy_target_log_bytes_max = load.target_log_bytes_max.or(limits.copy_target_log_bytes_max);
         Ok(MoveContext {
             service: self.service.clone(),
             incarnation: row.id,

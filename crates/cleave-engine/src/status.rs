@@ -106,7 +106,7 @@ async fn moved(
             status.streams.push(stream);
         }
     }
-    status.copy = copy(row, &n).await?;
+    status.copy = copy(row, (m, &n), running).await?;
     let weakened = crate::fences::weakened(row, &stored_plan(row)?, (m, &n)).await?;
     status.problems.extend(weakened.iter().map(crate::fences::Weakened::problem));
     let open = cleave_journal::open_work(&**m, &service.name, 1).await?;
@@ -260,7 +260,11 @@ async fn applied_ago_ms(target: &Session, stream: &str) -> Result<Option<u64>, E
     Ok(row.and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()))
 }
 
-async fn copy(row: &MoveRow, n: &Session) -> Result<Option<cleave_api::CopyProgress>, EngineError> {
+async fn copy(
+    row: &MoveRow,
+    (m, n): (&Session, &Session),
+    running: bool,
+) -> Result<Option<cleave_api::CopyProgress>, EngineError> {
     if matches!(row.state, MoveState::Planned | MoveState::Prepared | MoveState::Cancelled) {
         return Ok(None);
     }
@@ -270,7 +274,14 @@ async fn copy(row: &MoveRow, n: &Session) -> Result<Option<cleave_api::CopyProgr
     if copied.is_empty() && row.state != MoveState::Copying {
         return Ok(None);
     }
+    let mut waits = None;
+    if running && row.state == MoveState::Copying {
+        let mut entries = cleave_journal::entries(&**m, &row.service).await?;
+        entries.retain(|entry| entry.incarnation == row.id);
+        waits = crate::steps::waits_for(&entries);
+    }
     Ok(Some(cleave_api::CopyProgress {
+        waits,
         tables_done: copied.len() as u64,
         tables: plan.row_tables().count() as u64,
         rows: copied.iter().map(|table| table.rows).sum(),

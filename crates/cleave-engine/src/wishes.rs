@@ -19,6 +19,8 @@ pub struct Wishes {
     pub warm_up: Option<Duration>,
     /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
     pub copy_bytes_per_second: Option<u64>,
+    /// When a copy pauses, where it is not to be as `limits` says.
+    pub copy_load: cleave_stream::LoadLimits,
 }
 
 const REASON: &str = "reason";
@@ -27,6 +29,9 @@ const WITH: &str = "with";
 const LESS_PROTECTION: &str = "accept_less_protection";
 const WARM_UP: &str = "warm_up_ms";
 const COPY_RATE: &str = "copy_bytes_per_second";
+const COPY_LAG: &str = "copy_lag_bytes_max";
+const COPY_SESSIONS: &str = "copy_sessions_max";
+const COPY_TARGET_LOG: &str = "copy_target_log_bytes_max";
 
 impl Wishes {
     /// Adds them to a verb's arguments in `cleave.operation`.
@@ -43,6 +48,9 @@ impl Wishes {
                     .then(|| self.with.iter().map(ServiceName::as_str).collect::<Vec<_>>().into()),
             ),
             (COPY_RATE, self.copy_bytes_per_second.map(Value::from)),
+            (COPY_LAG, self.copy_load.lag_bytes_max.map(Value::from)),
+            (COPY_SESSIONS, self.copy_load.sessions_max.map(Value::from)),
+            (COPY_TARGET_LOG, self.copy_load.target_log_bytes_max.map(Value::from)),
         ];
         arguments.extend(wishes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     }
@@ -63,6 +71,11 @@ impl Wishes {
             accept_less_protection: arguments.get(LESS_PROTECTION).and_then(Value::as_bool).unwrap_or(false),
             warm_up: number(WARM_UP).map(Duration::from_millis),
             copy_bytes_per_second: number(COPY_RATE),
+            copy_load: cleave_stream::LoadLimits {
+                lag_bytes_max: number(COPY_LAG),
+                sessions_max: number(COPY_SESSIONS).and_then(|most| u32::try_from(most).ok()),
+                target_log_bytes_max: number(COPY_TARGET_LOG),
+            },
         }
     }
 }
@@ -80,6 +93,11 @@ mod tests {
             accept_less_protection: true,
             warm_up: Some(Duration::from_secs(30)),
             copy_bytes_per_second: Some(1 << 20),
+            copy_load: cleave_stream::LoadLimits {
+                lag_bytes_max: Some(1 << 21),
+                sessions_max: Some(12),
+                target_log_bytes_max: Some(1 << 33),
+            },
         };
         for wishes in [wishes, Wishes::default()] {
             let mut arguments = Map::new();

@@ -211,6 +211,14 @@ pub enum StreamError {
         /// What the limit is, or what the system said.
         reason: String,
     },
+    /// `C0531`: a copy is to wait for what the role may not see.
+    #[error("the role on the {side} may not see how busy it is")]
+    LoadUnknown {
+        /// Where.
+        side: Side,
+        /// The predefined role that may.
+        right: &'static str,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -240,6 +248,7 @@ impl StreamError {
             Self::Cancelled => "C0517",
             Self::SourceSetBack { .. } => "C0518",
             Self::SpoolFull { .. } => "C0530",
+            Self::LoadUnknown { .. } => "C0531",
         }
     }
 

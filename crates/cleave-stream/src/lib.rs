@@ -18,7 +18,8 @@ mod slot;
 
 pub use cancel::{Cancelled, Canceller, cancellation};
 pub use copy::{
-    CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource, copy_tables,
+    Busy, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
+    SnapshotSource, copy_tables,
 };
 pub use error::{Operation, Side, StreamError};
 pub use follow::{

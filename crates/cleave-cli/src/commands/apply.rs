@@ -34,6 +34,21 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_rate: Option<u64>,
 
+    /// Pause the copy while a standby, or a slot that somebody else reads, is further behind the source than this, such as
+    /// `64MB`. It goes before `limits.copy_max_lag`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_lag: Option<u64>,
+
+    /// Pause the copy while more sessions than this execute a statement on the source. It goes before
+    /// `limits.copy_max_sessions`
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sessions: Option<u32>,
+
+    /// Pause the copy while the target keeps more log than this for its slots or its archive, such as `20GB`. It goes
+    /// before `limits.copy_max_target_log`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_target_log: Option<u64>,
+
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
@@ -49,7 +64,14 @@ pub enum Until {
 /// Runs the verb.
 pub async fn run(arguments: ApplyArgs, context: &Context) -> Result<ExitCode, Failure> {
     let mut work = Work::begin(context)?;
-    work.wish(|wishes| wishes.copy_bytes_per_second = arguments.max_rate);
+    work.wish(|wishes| {
+        wishes.copy_bytes_per_second = arguments.max_rate;
+        wishes.copy_load = cleave_engine::LoadLimits {
+            lag_bytes_max: arguments.max_lag,
+            sessions_max: arguments.max_sessions,
+            target_log_bytes_max: arguments.max_target_log,
+        };
+    });
     let (service, saved) = chosen(&work, arguments.target.as_deref())?;
     if arguments.rehearsal.dry_run {
         return rehearse(&work, &service, saved, context).await;

@@ -70,6 +70,7 @@ fn copy_row(copy: &CopyProgress) -> [String; 3] {
     } else {
         words.extend(copy.rate_bytes.map(|rate| format!("{}/s", format_bytes(rate))));
         words.extend(copy.eta_ms.map(|left| format!("about {} left", format_duration_ms(left))));
+        words.extend(copy.waits.as_ref().map(|reason| format!("pauses: {reason}")));
     }
     ["copy".to_owned(), state, words.join(", ")]
 }

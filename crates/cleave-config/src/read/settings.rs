@@ -34,10 +34,13 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
     limits.spool_bytes = size("spool").unwrap_or(limits.spool_bytes);
     limits.chunk_bytes = size("chunk").unwrap_or(limits.chunk_bytes);
     limits.copy_bytes_per_second = size("copy_rate");
+    limits.copy_lag_bytes_max = size("copy_max_lag");
+    limits.copy_target_log_bytes_max = size("copy_max_target_log");
     limits.verify_lag_bytes_max = size("verify_max_lag");
     let mut count = |key: &str| table.get(key).and_then(|item| count(item, key, findings));
     limits.jobs = count("jobs").and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(limits.jobs);
     limits.verify_sessions_max = count("verify_max_sessions").and_then(|most| u32::try_from(most).ok());
+    limits.copy_sessions_max = count("copy_max_sessions").and_then(|most| u32::try_from(most).ok());
     let mut optional = |key: &str| {
         table.get(key).and_then(|item| value::parsed(item, key, DURATION, parse_duration, findings))
     };

@@ -4,17 +4,20 @@
 use super::retention::watch_slot;
 use crate::{EngineError, context::MoveContext};
 use cleave_api::Event;
-use cleave_journal::{EntryEvent, MoveRow, MoveState};
+use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState};
 use cleave_model::{Direction, Ident};
 use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedTable};
 use cleave_stream::{
-    Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, SnapshotRenewal, SnapshotSlot,
-    SnapshotSource, copy_tables,
+    Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
+    SnapshotSlot, SnapshotSource, copy_tables,
 };
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 const STEP: &str = "copy";
+/// In a note of the journal: what the copy waits for, or null when it goes on.
+const WAITS: &str = "waits";
 
 /// True once every table has its rows, its start position and its key, as M's journal has it: the stream may begin.
 pub(crate) async fn is_copied(move_: &MoveContext) -> Result<bool, EngineError> {
@@ -49,16 +52,19 @@ pub(crate) async fn copy(
     cleave_failpoint::hit_async("copy.before").await;
     let (events, service) = (move_.events.clone(), move_.service.to_string());
     let exporter = Mutex::new(made);
+    let (waits, waits_seen) = watch::channel(None);
     let copying = copy_tables(spec(move_, snapshot, cancelled), move |progress: CopyProgress| {
         if progress.snapshot_taken {
             // It would hold back the source's vacuum while indexes are built.
             exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
         events.tell(shown(&service, &progress));
+        waits.send_if_modified(|told| is_news(told, progress.waits));
     });
     let copied = tokio::select! {
         copied = copying => copied?,
         lost = watch_slot(move_) => return Err(lost),
+        failed = tell_waits(move_, waits_seen) => return Err(failed),
     };
     if cancelled.is_cancelled() {
         return Err(EngineError::Interrupted);
@@ -70,6 +76,61 @@ pub(crate) async fn copy(
     cleave_failpoint::hit_async("copy.journaled").await;
     step.finish(format!("{} rows, {}", cleave_model::format_count(rows), cleave_model::format_bytes(bytes)));
     Ok(())
+}
+
+/// Takes over why the copy waits; false if that is no other reason than before.
+fn is_news(told: &mut Option<Busy>, now: Option<Busy>) -> bool {
+    let same = match (&*told, &now) {
+        (Some(told), Some(now)) => told.is_like(now),
+        (told, now) => told == now,
+    };
+    *told = now;
+    !same
+}
+
+/// Says when the copy begins to wait and when it goes on: to whoever listens, and in M's journal, where `status` finds it.
+async fn tell_waits(move_: &MoveContext, mut waits: watch::Receiver<Option<Busy>>) -> EngineError {
+    match told_waits(move_, &mut waits).await {
+        Err(error) => error,
+        Ok(()) => std::future::pending().await,
+    }
+}
+
+async fn told_waits(
+    move_: &MoveContext,
+    waits: &mut watch::Receiver<Option<Busy>>,
+) -> Result<(), EngineError> {
+    let m = move_.m.connect("copy waits").await?;
+    let mut waiting = waits_for(&move_.entries(&*m).await?).is_some();
+    drop(m);
+    loop {
+        let now = waits.borrow_and_update().as_ref().map(Busy::to_string);
+        // What an earlier run waited for is over with it.
+        if waiting || now.is_some() {
+            let m = move_.m.connect("copy waits").await?;
+            move_.journal_m(&*m, STEP, EntryEvent::Note, &json!({ WAITS: now })).await?;
+        }
+        match &now {
+            Some(reason) => {
+                move_.events.note(Some(&move_.service), format!("the copy waits: {reason}"));
+            }
+            None if waiting => move_.events.note(Some(&move_.service), "the copy goes on"),
+            None => {}
+        }
+        waiting = now.is_some();
+        if waits.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// What a copy waits for, by the journal's entries of its move.
+pub(crate) fn waits_for(entries: &[Entry]) -> Option<String> {
+    let told = entries.iter().rev().find_map(|entry| match entry {
+        Entry { event: EntryEvent::Note, step, detail, .. } if step == STEP => detail.get(WAITS),
+        _ => None,
+    });
+    told?.as_str().map(str::to_owned)
 }
 
 fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) -> CopySpec {
@@ -97,6 +158,11 @@ fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) ->
         jobs: move_.limits.jobs,
         chunk_bytes: move_.limits.chunk_bytes,
         bytes_per_second_max: move_.limits.copy_bytes_per_second,
+        load: LoadLimits {
+            lag_bytes_max: move_.limits.copy_lag_bytes_max,
+            sessions_max: move_.limits.copy_sessions_max,
+            target_log_bytes_max: move_.limits.copy_target_log_bytes_max,
+        },
         renewal: Some(SnapshotRenewal { age: move_.limits.snapshot_age, slot: temporary_slot(move_) }),
         lease: move_.n_lease.clone(),
         cancelled: cancelled.clone(),
@@ -147,5 +213,6 @@ fn rows(progress: &CopyProgress) -> cleave_api::CopyProgress {
         rate_bytes: flowing.then_some(progress.bytes_per_second as u64),
         eta_ms: flowing.then(|| (left * 1000.0 / progress.bytes_per_second) as u64),
         elapsed_ms: None,
+        waits: progress.waits.map(|busy| busy.to_string()),
     }
 }

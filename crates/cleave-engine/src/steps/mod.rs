@@ -8,7 +8,7 @@ mod retention;
 mod slot;
 mod way_back;
 
-pub(crate) use copy::{copy, is_copied};
+pub(crate) use copy::{copy, is_copied, waits_for};
 pub(crate) use finish::finish;
 pub(crate) use ladder::with_ladder;
 pub(crate) use prepare::{prepare_source, prepare_target};

@@ -25,6 +25,7 @@ mod rounds;
 mod schema_move;
 mod split;
 mod statements;
+mod throttle;
 mod together;
 mod trouble;
 mod upgrade;

@@ -209,6 +209,7 @@ impl Worker {
             if let Some(rate) = &run.rate {
                 rate.pass(bytes).await;
             }
+            run.brake.rested().await;
         }
         pump.finish().await
     }

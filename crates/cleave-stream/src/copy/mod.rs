@@ -4,6 +4,7 @@
 //! last rows. What snapshot to use, and when, is the caller's to say. docs/design/copy.md says why each part is exact.
 
 mod board;
+mod brake;
 mod build;
 mod chunk;
 mod fill;
@@ -12,11 +13,13 @@ mod rate;
 mod spec;
 mod worker;
 
+pub use brake::{Busy, LoadLimits};
 pub use progress::CopyProgress;
 pub use spec::{CopyFormat, CopyIndex, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource};
 
 use crate::{Side, SnapshotSlot, StreamError, create_slot_with_snapshot, error::On};
 use board::{Board, Next, Plan, Reading};
+use brake::{Brake, Lookout};
 use cleave_journal::{Copied, copied_tables, tables_in_chunks};
 use cleave_model::{Lsn, Oid, ServiceName};
 use cleave_pg::{During, Session, connect, replication::SlotLifetime};
@@ -59,18 +62,33 @@ where
         .collect();
     done.retain(|oid, _| spec.tables.iter().any(|table| table.source_oid == *oid));
     let unfinished = tables_in_chunks(&*control, &spec.stream).await?;
+    let lookout = Lookout::start(&spec).await?;
     let run = Run {
         meter: meter(&spec, progress, &done),
         rate: spec.bytes_per_second_max.map(Rate::new),
+        brake: Brake::new(),
         unfinished: unfinished.iter().map(|table| (table.source_oid, table.target_oid)).collect(),
         spec,
     };
     let run = Arc::new(run);
+    let Some(lookout) = lookout else { return rounds(&run, done).await };
+    lookout.look(&run.brake, &run.meter).await?;
+    tokio::select! {
+        copied = rounds(&run, done) => copied,
+        failed = lookout.run(&run.brake, &run.meter) => Err(failed),
+    }
+}
+
+/// Round after round until every table is there; returns the records of all.
+async fn rounds<F>(run: &Arc<Run<F>>, mut done: HashMap<Oid, Copied>) -> Result<Vec<Copied>, StreamError>
+where
+    F: Fn(CopyProgress) + Send + Sync + 'static,
+{
     // What is to be done in this round, by place in the list. Each round reads in a snapshot of its own.
     let mut places: Vec<usize> = (0..run.spec.tables.len()).collect();
     let mut round = 0;
     while !places.is_empty() {
-        let (copied, left) = Box::pin(one_round(&run, &places, &done, round)).await?;
+        let (copied, left) = Box::pin(one_round(run, &places, &done, round)).await?;
         done.extend(copied.into_iter().map(|copied| (copied.source_oid, copied)));
         (places, round) = (left, round + 1);
     }

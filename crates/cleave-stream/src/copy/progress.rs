@@ -1,5 +1,6 @@
 //! How far a copy is.
 
+use super::Busy;
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -29,6 +30,8 @@ pub struct CopyProgress {
     pub indexes_done: usize,
     /// Every worker has taken the snapshot: its exporter may go.
     pub snapshot_taken: bool,
+    /// Why all workers wait, if they do.
+    pub waits: Option<Busy>,
 }
 
 /// Between two reports that nothing but bytes has caused.
@@ -46,6 +49,7 @@ pub(super) struct Meter<F> {
     indexes_total: usize,
     indexes_done: AtomicUsize,
     snapshot_taken: AtomicBool,
+    waits: Mutex<Option<Busy>>,
     started: Instant,
     reported: Mutex<Instant>,
 }
@@ -67,6 +71,7 @@ impl<F: Fn(CopyProgress)> Meter<F> {
             indexes_total,
             indexes_done: AtomicUsize::new(0),
             snapshot_taken: AtomicBool::new(false),
+            waits: Mutex::new(None),
             started: now,
             reported: Mutex::new(now),
         }
@@ -101,6 +106,12 @@ impl<F: Fn(CopyProgress)> Meter<F> {
         self.report();
     }
 
+    /// All workers wait, or go on.
+    pub(super) fn waits(&self, busy: Option<Busy>) {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = busy;
+        self.report();
+    }
+
     /// Every worker has the snapshot.
     pub(super) fn snapshot_taken(&self) {
         self.snapshot_taken.store(true, Ordering::Relaxed);
@@ -120,6 +131,7 @@ impl<F: Fn(CopyProgress)> Meter<F> {
             indexes_done: self.indexes_done.load(Ordering::Relaxed),
             bytes_per_second: bytes.saturating_sub(self.bytes_before) as f64 / seconds,
             snapshot_taken: self.snapshot_taken.load(Ordering::Relaxed),
+            waits: *self.waits.lock().unwrap_or_else(PoisonError::into_inner),
         });
     }
 }

@@ -1,5 +1,6 @@
 //! What to copy.
 
+use super::LoadLimits;
 use crate::Cancelled;
 use cleave_journal::Lease;
 use cleave_model::{Ident, Lsn, Oid, QualifiedName, ServiceName};
@@ -27,6 +28,8 @@ pub struct CopySpec {
     pub chunk_bytes: u64,
     /// Bytes per second of all workers together.
     pub bytes_per_second_max: Option<u64>,
+    /// While one of the servers is beyond these limits, all workers wait.
+    pub load: LoadLimits,
     /// When the tables that are still untouched are read in a new snapshot.
     pub renewal: Option<SnapshotRenewal>,
     /// The target's lease.

@@ -1,6 +1,6 @@
 //! One worker: a session in the snapshot on the source, a tagged session on the target, job after job.
 
-use super::{CopySpec, board::Job, progress::Meter, rate::Rate};
+use super::{CopySpec, board::Job, brake::Brake, progress::Meter, rate::Rate};
 use crate::{CopyProgress, Side, StreamError, error::On, session::connect_writer};
 use cleave_journal::Copied;
 use cleave_model::{Lsn, Oid, labels, quote_literal};
@@ -26,6 +26,7 @@ pub(super) struct Run<F> {
     pub(super) spec: CopySpec,
     pub(super) meter: Meter<F>,
     pub(super) rate: Option<Rate>,
+    pub(super) brake: Brake,
     /// Tables on the target that hold rows of ours without being copied, by their OID on the source.
     pub(super) unfinished: HashMap<Oid, Oid>,
 }
@@ -98,6 +99,8 @@ impl Worker {
         job: Job,
     ) -> Result<Option<Copied>, StreamError> {
         let work = async {
+            // Before anything is locked.
+            run.brake.rested().await;
             match job {
                 Job::Copy { table, blocks } => {
                     let Some(source) = &self.source else {

@@ -13,3 +13,5 @@ mod pair;
 mod resume;
 mod schema_change;
 mod sets;
+mod standby;
+mod throttle;

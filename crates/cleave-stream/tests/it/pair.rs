@@ -8,8 +8,8 @@ use cleave_pg::{Endpoint, replication::SlotLifetime};
 use cleave_sandbox::Version;
 use cleave_stream::{
     Cancelled, ColumnRoute, CopyFormat, CopySpec, CopyTable, Follow, FollowHandle, FollowOptions, FollowSpec,
-    FollowState, FollowStatus, Identity, Route, SnapshotSource, StreamError, cancellation, copy_tables,
-    create_slot_with_snapshot, write_first_position,
+    FollowState, FollowStatus, Identity, LoadLimits, Route, SnapshotSource, StreamError, cancellation,
+    copy_tables, create_slot_with_snapshot, write_first_position,
 };
 use cleave_testkit::TestDatabase;
 use std::{
@@ -223,6 +223,7 @@ impl Pair {
             jobs: 2,
             chunk_bytes: 1 << 30,
             bytes_per_second_max: None,
+            load: LoadLimits::default(),
             renewal: None,
             lease: self.lease(Direction::Forward).await,
             cancelled,
