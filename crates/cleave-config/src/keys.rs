@@ -103,6 +103,14 @@ pub(crate) const GUARDS: &[Choice] = &[
     now("off", "never made"),
 ];
 
+pub(crate) const FAILOVER_SLOTS: &[Choice] = &[
+    now("off", "slots end with the server: after a promotion the copy is made anew"),
+    now(
+        "on",
+        "standbys that synchronize slots keep copies, and streams go on after a promotion; needs PostgreSQL 17",
+    ),
+];
+
 pub(crate) const ON_DDL: &[Choice] = &[
     now("stop", "the stream stops with a problem that names the change"),
     not_yet("follow", "the change is made on the other side too"),
@@ -187,6 +195,12 @@ const DATABASE_KEYS: &[Key] = &[
         Optional,
         "How another database's *server* reaches this one, by that database's name; for bridges, where it differs \
          from `url`.",
+    ),
+    key(
+        "failover_slots",
+        Kind::Choice(FAILOVER_SLOTS),
+        Default("\"off\""),
+        "Whether slots made in this database from now on survive the promotion of a standby.",
     ),
 ];
 

@@ -35,6 +35,8 @@ pub struct Database {
     pub url: UrlSource,
     /// How the servers of other databases reach it, where that differs; for bridges.
     pub url_from: BTreeMap<DatabaseName, UrlSource>,
+    /// Slots in it are made so that standbys keep copies of them.
+    pub failover_slots: bool,
     /// Where the name stands.
     pub span: crate::Span,
 }

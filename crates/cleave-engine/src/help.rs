@@ -96,6 +96,7 @@ pub(crate) fn for_stopped(error: &StreamError, direction: Direction, service: &S
     let anew = format!("`cleave cancel {service}`, then `cleave apply {service}` copies anew");
     match error {
         StreamError::SystemChanged { .. }
+        | StreamError::FailoverRefused { .. }
         | StreamError::SourceSetBack { .. }
         | StreamError::SlotLost { .. }
         | StreamError::SlotAhead { .. }

@@ -17,6 +17,8 @@ pub struct Site {
     pub name: DatabaseName,
     /// How Cleave reaches it.
     pub endpoint: Endpoint,
+    /// Slots in it are made so that standbys keep copies of them.
+    pub failover_slots: bool,
     /// How the servers of other databases reach it, where that differs.
     seen_from: BTreeMap<DatabaseName, Endpoint>,
 }
@@ -120,7 +122,8 @@ impl Topology {
             seen_from.insert(other.clone(), self.endpoint(&database.name, source)?);
         }
         let endpoint = self.endpoint(&database.name, &database.url)?;
-        Ok(Site { name: database.name.clone(), endpoint, seen_from })
+        let failover_slots = database.failover_slots;
+        Ok(Site { name: database.name.clone(), endpoint, failover_slots, seen_from })
     }
 
     fn endpoint(&self, database: &DatabaseName, source: &UrlSource) -> Result<Endpoint, EngineError> {

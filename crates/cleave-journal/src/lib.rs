@@ -33,7 +33,8 @@ pub use owner::{
     Owner, clear_pending, delete_owner, insert_owner, owner, owner_for_share, set_owner, set_pending,
 };
 pub use position::{
-    StreamPosition, advance_position, delete_position, delete_stream, insert_position, position,
+    StreamPosition, advance_position, change_timeline, delete_position, delete_stream, insert_position,
+    position,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
 pub use verifying::{VerifiedPart, Verifying, VerifyingFile, VerifyingHead};

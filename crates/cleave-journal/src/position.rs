@@ -64,6 +64,29 @@ pub async fn insert_position(
     Ok(())
 }
 
+/// Takes a position over to a timeline that has all of the log before it. Fails if the row has moved meanwhile.
+pub async fn change_timeline(
+    transaction: &impl GenericClient,
+    stream: &str,
+    from: Position,
+    timeline: u32,
+) -> Result<(), JournalError> {
+    let number = |timeline: u32| i32::try_from(timeline).unwrap_or(i32::MAX);
+    let changed = transaction
+        .execute(
+            "update cleave.position set timeline = $2 where stream = $1 and timeline = $3 and lsn = $4",
+            &[&stream, &number(timeline), &number(from.timeline), &PgLsn::from(from.lsn.0)],
+        )
+        .await
+        .during("take the position to another timeline")?;
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(JournalError::Inconsistent {
+        what: format!("the position of {stream} is not {}: another applier has moved it", from.lsn),
+    })
+}
+
 /// Moves the position from `from` to `to` inside the transaction that applied what lies between. Fails if the row
 /// is not at `from`: somebody else has applied, and this transaction must not commit.
 pub async fn advance_position(

@@ -36,6 +36,10 @@ pub struct Slot {
     pub retained_bytes: u64,
     /// Why it can no longer be read: `wal_removed`, `rows_removed`, `wal_level_insufficient`, `idle_timeout`.
     pub invalidation: Option<String>,
+    /// Standbys that synchronize slots keep a copy of it. False before 17.
+    pub failover: bool,
+    /// It is such a copy, or was one before this server was promoted.
+    pub synced: bool,
 }
 
 /// `wal_status`.
@@ -59,7 +63,9 @@ const SLOTS: &str = "
                s.restart_lsn), 0)::bigint as retained,
            coalesce(to_jsonb(s) ->> 'invalidation_reason',
                     case when to_jsonb(s) ->> 'conflicting' = 'true' then 'rows_removed'
-                         when s.wal_status = 'lost' then 'wal_removed' end) as invalidation
+                         when s.wal_status = 'lost' then 'wal_removed' end) as invalidation,
+           coalesce((to_jsonb(s) ->> 'failover')::bool, false) as failover,
+           coalesce((to_jsonb(s) ->> 'synced')::bool, false) as synced
     from pg_replication_slots s
     where s.slot_type = 'logical'";
 
@@ -132,13 +138,25 @@ pub async fn exists(client: &Client, name: &str) -> Result<bool, PgError> {
 /// # Errors
 /// [`PgError::SlotNotReady`] past the limit; 53400 if no slot is free; 42710 if the name is taken; 55000 with a `wal_level` below logical.
 pub async fn create_logical(client: &mut Client, name: &str, limit: Duration) -> Result<Lsn, PgError> {
+    create(client, name, "'pgoutput'", limit).await
+}
+
+/// The same for a slot that standbys keep a copy of. From 17 on.
+///
+/// # Errors
+/// As [`create_logical`].
+pub async fn create_failover(client: &mut Client, name: &str, limit: Duration) -> Result<Lsn, PgError> {
+    create(client, name, "'pgoutput', failover => true", limit).await
+}
+
+async fn create(client: &mut Client, name: &str, kind: &str, limit: Duration) -> Result<Lsn, PgError> {
     let what = format!("creating the slot {name}");
     // Without an xid of its own a transaction does not wait for itself; its end takes the limit back in any case.
     let transaction = client.transaction().await.during(&what)?;
     let limit_ms = limit.as_millis().clamp(1, i32::MAX as u128);
     transaction.batch_execute(&format!("set local statement_timeout = {limit_ms}")).await.during(&what)?;
-    let sql = "select lsn from pg_create_logical_replication_slot($1::text, 'pgoutput')";
-    let created = transaction.query_one(sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what);
+    let sql = format!("select lsn from pg_create_logical_replication_slot($1::text, {kind})");
+    let created = transaction.query_one(&sql, &[&name]).await.and_then(|row| row.try_get(0)).during(&what);
     let created = created.map_err(|error| match error.is_canceled() {
         true => PgError::slot_not_ready(name, limit),
         false => error,
@@ -229,5 +247,7 @@ fn slot(row: &Row) -> Result<Slot, tokio_postgres::Error> {
         safe_wal_bytes: row.try_get("safe_wal_size")?,
         retained_bytes: row.try_get::<_, Option<i64>>("retained")?.unwrap_or_default().unsigned_abs(),
         invalidation: row.try_get("invalidation")?,
+        failover: row.try_get("failover")?,
+        synced: row.try_get("synced")?,
     })
 }

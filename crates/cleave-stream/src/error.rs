@@ -211,6 +211,20 @@ pub enum StreamError {
         /// What the limit is, or what the system said.
         reason: String,
     },
+    /// `C0532`: the source was promoted, and its slot does not go on where the target is.
+    #[error("the source of {stream} was promoted, and the stream cannot go on there: {reason}")]
+    FailoverRefused {
+        /// `service/direction`.
+        stream: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// `C0533`: the source's address leads to a standby.
+    #[error("the source of {stream} is a standby that has not been promoted")]
+    SourceIsStandby {
+        /// `service/direction`.
+        stream: String,
+    },
     /// `C0531`: a copy is to wait for what the role may not see.
     #[error("the role on the {side} may not see how busy it is")]
     LoadUnknown {
@@ -249,6 +263,8 @@ impl StreamError {
             Self::SourceSetBack { .. } => "C0518",
             Self::SpoolFull { .. } => "C0530",
             Self::LoadUnknown { .. } => "C0531",
+            Self::FailoverRefused { .. } => "C0532",
+            Self::SourceIsStandby { .. } => "C0533",
         }
     }
 
@@ -260,8 +276,8 @@ impl StreamError {
             Self::Journal(JournalError::Query { what, source }) => {
                 may_pass(&PgError::from_driver(what, source))
             }
-            // The server keeps them, from the next connection on.
-            Self::SpoolFull { .. } => true,
+            // The server keeps them, from the next connection on; the standby may be promoted any time.
+            Self::SpoolFull { .. } | Self::SourceIsStandby { .. } => true,
             _ => false,
         }
     }

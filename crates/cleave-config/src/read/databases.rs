@@ -3,6 +3,7 @@
 use super::findings::Findings;
 use super::sections::{self, Entry};
 use super::value;
+use crate::keys::FAILOVER_SLOTS;
 use crate::{Database, DatabaseName, ErrorCode, Spanned, UrlSource};
 use std::collections::BTreeMap;
 use toml_edit::{Item, TableLike};
@@ -37,7 +38,10 @@ fn named(entry: &Entry<'_>, findings: &mut Findings<'_>) -> Option<Database> {
     };
     let url = entry.table.get("url").and_then(|item| url(item, entry.name, findings));
     let url = url.unwrap_or_else(|| UrlSource::Inline(String::new()));
-    Some(Database { name, url, url_from: BTreeMap::new(), span: entry.span.clone() })
+    let item = entry.table.get("failover_slots");
+    let choice = item.and_then(|item| value::choice(item, "failover_slots", FAILOVER_SLOTS, findings));
+    let failover_slots = choice.is_some_and(|choice| choice.value == "on");
+    Some(Database { name, url, url_from: BTreeMap::new(), failover_slots, span: entry.span.clone() })
 }
 
 pub(crate) const NAME_HINT: &str =

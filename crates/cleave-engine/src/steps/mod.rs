@@ -1,6 +1,7 @@
 //! The steps of `apply`, one file each. Every step can be repeated: it finds out what is there and does the rest.
 
 mod copy;
+pub(crate) mod failover;
 pub(crate) mod finish;
 mod ladder;
 mod prepare;

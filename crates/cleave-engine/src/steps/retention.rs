@@ -99,6 +99,8 @@ mod tests {
             safe_wal_bytes,
             retained_bytes,
             invalidation: None,
+            failover: false,
+            synced: false,
         };
         assert_eq!(danger(&slot), expected, "{slot:?}");
     }

@@ -41,9 +41,9 @@ pub(crate) async fn forward_slot(move_: &MoveContext) -> Result<Option<SnapshotS
     cleave_journal::delete_position(&*n, &stream).await?;
     cleave_failpoint::hit_async("slot.before").await;
     let limit = move_.limits.lock_budget;
-    let made =
-        cleave_stream::create_slot_with_snapshot(&move_.m.endpoint, &slot, SlotLifetime::Permanent, limit)
-            .await?;
+    let lifetime = if move_.m.failover_slots { SlotLifetime::Failover } else { SlotLifetime::Permanent };
+    let made = cleave_stream::create_slot_with_snapshot(&move_.m.endpoint, &slot, lifetime, limit).await?;
+    super::failover::tell(move_, &move_.m, &m).await?;
     cleave_failpoint::hit_async("slot.made").await;
     cleave_stream::write_first_position(&*n, &stream, &slot, made.position).await?;
     cleave_failpoint::hit_async("slot.after").await;

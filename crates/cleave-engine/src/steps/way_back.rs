@@ -32,7 +32,12 @@ pub(crate) async fn way_back(move_: &MoveContext) -> Result<(), EngineError> {
         statements.push("commit".to_owned());
         sql(&n, &script(&statements)).await?;
         cleave_failpoint::hit_async("way_back.before").await;
-        let lsn = cleave_pg::slots::create_logical(&mut n, &slot, move_.limits.lock_budget).await?;
+        let limit = move_.limits.lock_budget;
+        let lsn = match move_.n.failover_slots {
+            true => cleave_pg::slots::create_failover(&mut n, &slot, limit).await?,
+            false => cleave_pg::slots::create_logical(&mut n, &slot, limit).await?,
+        };
+        super::failover::tell(move_, &move_.n, &n).await?;
         let facts = cleave_pg::catalog::read_facts(&n).await?;
         cleave_failpoint::hit_async("way_back.made").await;
         let position = Position { system_identifier: facts.system_identifier, timeline: facts.timeline, lsn };

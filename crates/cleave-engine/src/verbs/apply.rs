@@ -42,6 +42,7 @@ impl Runner {
 
     async fn fill(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
         self.check_cancelled()?;
+        steps::failover::check(move_).await?;
         Box::pin(steps::prepare_target(move_)).await?;
         self.check_cancelled()?;
         Box::pin(steps::prepare_source(move_)).await?;

@@ -10,6 +10,7 @@ mod binary_types;
 mod boundary;
 mod cinema;
 mod doctor;
+mod failover_slots;
 mod init;
 mod journey;
 mod least_privilege;

@@ -60,6 +60,8 @@ pub struct SlotCreated {
 pub enum SlotLifetime {
     /// Until it is dropped.
     Permanent,
+    /// The same, and standbys that synchronize slots keep a copy of it, to be read after their promotion. From 17 on.
+    Failover,
     /// Until this connection ends.
     Temporary,
 }
@@ -187,6 +189,17 @@ impl ReplicationSession {
         parsed().ok_or_else(|| PgError::protocol(what, "a column is missing or not as documented"))
     }
 
+    /// `TIMELINE_HISTORY`: the timelines that this one comes from, each with the position at which it was left.
+    ///
+    /// # Errors
+    /// The server does not have the file, or it is not as the manual says.
+    pub async fn timeline_history(&mut self, timeline: u32) -> Result<Vec<(u32, Lsn)>, PgError> {
+        let what = format!("reading the history of timeline {timeline}");
+        let row = self.one_row(&format!("TIMELINE_HISTORY {timeline}"), &what).await?;
+        let text = row.get(1).cloned().flatten().unwrap_or_default();
+        timelines(&text).ok_or_else(|| PgError::protocol(&what, "it is not as documented"))
+    }
+
     /// `CREATE_REPLICATION_SLOT name [TEMPORARY] LOGICAL pgoutput`. The server waits for every transaction that has
     /// an id, in any database, and for those that get one while it waits; past `limit` the command is cancelled and
     /// leaves no slot.
@@ -203,9 +216,16 @@ impl ReplicationSession {
         let what = format!("creating the slot {name}");
         let temporary = if lifetime == SlotLifetime::Temporary { " TEMPORARY" } else { "" };
         let export = if snapshot == SlotSnapshot::Export { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
-        // The syntax of 14, which 15 to 18 still take.
         let quoted = quote_ident(name);
-        let sql = format!("CREATE_REPLICATION_SLOT {quoted}{temporary} LOGICAL pgoutput {export}");
+        let sql = if lifetime == SlotLifetime::Failover {
+            let snapshot = if snapshot == SlotSnapshot::Export { "export" } else { "nothing" };
+            format!(
+                "CREATE_REPLICATION_SLOT {quoted} LOGICAL pgoutput (SNAPSHOT '{snapshot}', FAILOVER true)"
+            )
+        } else {
+            // The syntax of 14, which 15 to 18 still take.
+            format!("CREATE_REPLICATION_SLOT {quoted}{temporary} LOGICAL pgoutput {export}")
+        };
         let row = match self.one_row_within(&sql, &what, limit).await {
             Err(error) if error.is_canceled() => return Err(PgError::slot_not_ready(name, limit)),
             done => done?,
@@ -388,4 +408,28 @@ fn columns(body: &DataRowBody, what: &str) -> Result<Vec<Option<String>>, PgErro
 /// A string constant of the replication grammar: it has no escape but the doubled quote.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The lines of a history file: a timeline, where it was left, why (`timeline.c`, `readTimeLineHistory`).
+fn timelines(history: &str) -> Option<Vec<(u32, Lsn)>> {
+    let lines = history.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_file_names_each_timeline_and_where_it_was_left() {
+        let text = "1\t0/3000148\tno recovery target specified\n\n# by hand\n2\t1/A0\tbefore 2026-11-01\n";
+        assert_eq!(timelines(text), Some(vec![(1, Lsn(0x300_0148)), (2, Lsn(0x1_0000_00A0))]));
+        assert_eq!(timelines(""), Some(Vec::new()));
+        assert_eq!(timelines("1\tnowhere\n"), None);
+    }
 }

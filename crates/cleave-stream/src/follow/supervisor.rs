@@ -11,8 +11,8 @@ use crate::{
     error::On,
     session::connect_writer,
 };
-use cleave_journal::position;
-use cleave_model::{Lsn, labels};
+use cleave_journal::{change_timeline, position};
+use cleave_model::{Lsn, Position, labels};
 use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationSession};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -172,11 +172,30 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     let marker = stored.as_ref().and_then(|stored| stored.marker.clone());
     let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;
     let identity = replication.identify_system().await.on(Side::Source)?;
-    let position = checks::position(spec, stored, &identity)?.lsn;
+    let known = checks::position(spec, stored, &identity)?;
+    checks::timeline(spec, known, &identity, (&mut replication, &watch)).await?;
+    let position = known.lsn;
     checks::slot(spec, &watch, position).await?;
+    if identity.timeline != known.timeline {
+        take_over(spec, control, known, identity.timeline).await?;
+    }
     let binary = BinaryTypes::decide(&spec.routes, &watch, &target).await?;
     let catch_up = connect(&spec.source, &purpose).await.on(Side::Source)?;
     Ok(Connected { replication, catch_up, binary, watch, target, position, marker })
+}
+
+/// Stores that the position is one of the promoted source's timeline.
+async fn take_over(
+    spec: &FollowSpec,
+    mut control: Session,
+    position: Position,
+    timeline: u32,
+) -> Result<(), StreamError> {
+    let what = "taking the position to the promoted source";
+    let transaction = control.transaction().await.during(what).on(Side::Target)?;
+    spec.lease.check(&transaction).await?;
+    change_timeline(&transaction, &spec.stream(), position, timeline).await?;
+    transaction.commit().await.during(what).on(Side::Target)
 }
 
 /// The slot's side of a connection.

@@ -10,6 +10,7 @@ mod copy;
 mod in_progress;
 mod known_losses;
 mod pair;
+mod promotion;
 mod resume;
 mod schema_change;
 mod sets;
