@@ -1,6 +1,7 @@
 //! The reference page of `cleave.toml`, made from the key table.
 
 use crate::keys::{Choice, Key, Kind, Presence, SECTIONS, Section};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -69,8 +70,8 @@ fn write_choices(key: &Key, page: &mut String) {
     }
 }
 
-fn kind(kind: &Kind) -> &'static str {
-    match kind {
+fn kind(kind: &Kind) -> Cow<'static, str> {
+    let text = match kind {
         Kind::Url => "connection string, `env:`, `file:` or `cmd:`",
         Kind::UrlMap => "table of database = connection string",
         Kind::Database => "a name of `[databases]`",
@@ -87,10 +88,11 @@ fn kind(kind: &Kind) -> &'static str {
         Kind::Folder => "folder",
         Kind::Duration => "duration",
         Kind::Size => "size",
-        Kind::Count { .. } => "whole number, 1 to 64",
+        Kind::Count { min, max } => return format!("whole number, {min} to {max}").into(),
         Kind::Commands => "array of shell commands",
         Kind::Pooler => "`{ admin, databases, config }`",
         Kind::Listen => "`ADDRESS:PORT` or `off`",
         Kind::SplitTargets => "array of `{ service, reached_by }`",
-    }
+    };
+    text.into()
 }

@@ -60,6 +60,9 @@ pub(crate) fn against_stream(error: &StreamError, problem: Problem) -> Problem {
         StreamError::Journal(error) => against_journal(error, problem),
         StreamError::LoadUnknown { right, .. } => problem
             .hint(format!("grant {right} to the role, or leave out the copy_max_ limits of this server")),
+        StreamError::FailoverRefused { .. } => {
+            problem.hint("`cleave cancel`, then `cleave apply` copies anew")
+        }
         StreamError::SnapshotGone { .. } => problem
             .hint("run the same command again: tables that are not finished are read in a new snapshot"),
         _ => problem,

@@ -1,7 +1,9 @@
 //! Slots that survive the promotion of a standby: where cleave.toml wants them, the server must have them.
 
 use crate::{EngineError, Site, context::MoveContext};
+use cleave_model::{Direction, Position};
 use cleave_pg::{During, Session};
+use cleave_stream::StreamError;
 
 /// `server_version_num` of the first version that has them.
 const FIRST_VERSION: u32 = 170_000;
@@ -45,4 +47,22 @@ pub(crate) async fn tell(move_: &MoveContext, site: &Site, session: &Session) ->
         );
     }
     Ok(())
+}
+
+/// Refuses to go on with a copy that was begun on another timeline: a table that is copied may have rows that this one has
+/// lost, and its start position does not tell of which timeline it is. A copy that is complete is for its stream to judge.
+pub(crate) async fn refuse_between_copies(
+    move_: &MoveContext,
+    m: &Session,
+    known: Position,
+) -> Result<(), EngineError> {
+    let timeline = cleave_pg::catalog::read_facts(m).await?.timeline;
+    if timeline == known.timeline || super::is_copied(move_).await? {
+        return Ok(());
+    }
+    let reason = format!(
+        "its tables were being copied on timeline {}, and it is on timeline {timeline} now",
+        known.timeline
+    );
+    Err(StreamError::FailoverRefused { stream: move_.stream(Direction::Forward), reason }.into())
 }

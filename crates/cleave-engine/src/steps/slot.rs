@@ -21,7 +21,8 @@ pub(crate) async fn forward_slot(move_: &MoveContext) -> Result<Option<SnapshotS
     let n = move_.n.connect("slot").await?;
     let there = cleave_pg::slots::exists(&m, &slot).await?;
     let position = cleave_journal::position(&*n, &stream).await?;
-    if there && position.is_some_and(|position| position.slot == slot) {
+    if let Some(known) = position.as_ref().filter(|position| there && position.slot == slot) {
+        super::failover::refuse_between_copies(move_, &m, known.position).await?;
         return Ok(None);
     }
     if !cleave_journal::copied_tables(&*n, &stream).await?.is_empty() {

@@ -131,10 +131,10 @@ impl Lookout {
         }
         let (mut source, mut target) = (None, None);
         if limits.watches_source() {
-            source = Some(connect(&spec.source, "copy load").await.on(Side::Source)?);
+            source = Some(connect(&spec.source, "watch load").await.on(Side::Source)?);
         }
         if limits.target_log_bytes_max.is_some() {
-            let session = connect(&spec.target, "copy load").await.on(Side::Target)?;
+            let session = connect(&spec.target, "watch load").await.on(Side::Target)?;
             let row = session.query_one(MAY_SEE_TARGET_LOG, &[]).await;
             let may: bool =
                 row.and_then(|row| row.try_get(0)).during("looking at its rights").on(Side::Target)?;

@@ -62,7 +62,7 @@ where
         .collect();
     done.retain(|oid, _| spec.tables.iter().any(|table| table.source_oid == *oid));
     let unfinished = tables_in_chunks(&*control, &spec.stream).await?;
-    let lookout = Lookout::start(&spec).await?;
+    let lookout = Box::pin(Lookout::start(&spec)).await?;
     let run = Run {
         meter: meter(&spec, progress, &done),
         rate: spec.bytes_per_second_max.map(Rate::new),
@@ -71,11 +71,12 @@ where
         spec,
     };
     let run = Arc::new(run);
-    let Some(lookout) = lookout else { return rounds(&run, done).await };
-    lookout.look(&run.brake, &run.meter).await?;
+    let rounds = Box::pin(rounds(&run, done));
+    let Some(lookout) = lookout else { return rounds.await };
+    Box::pin(lookout.look(&run.brake, &run.meter)).await?;
     tokio::select! {
-        copied = rounds(&run, done) => copied,
-        failed = lookout.run(&run.brake, &run.meter) => Err(failed),
+        copied = rounds => copied,
+        failed = Box::pin(lookout.run(&run.brake, &run.meter)) => Err(failed),
     }
 }
 

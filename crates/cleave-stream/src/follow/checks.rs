@@ -69,12 +69,15 @@ pub(super) async fn timeline(
         return refused(format!("slot {} was not yet synchronized when the standby was promoted", spec.slot));
     }
     let history = replication.timeline_history(found.timeline).await.on(Side::Source)?;
+    // Rows that were copied at a later point than the position are of the old log too.
+    let copied = spec.routes.iter().map(|route| route.start).max().unwrap_or_default();
+    let had = position.lsn.max(copied);
     let left = history.iter().find(|(timeline, _)| *timeline == position.timeline);
     match left {
-        Some((_, end)) if position.lsn <= *end => Ok(()),
+        Some((_, end)) if had <= *end => Ok(()),
         Some((_, end)) => refused(format!(
-            "the target has applied the log of timeline {} up to {}, but the promoted standby has it only up to {end}",
-            position.timeline, position.lsn
+            "the target has what timeline {} had at {had}, but the promoted standby has it only up to {end}",
+            position.timeline
         )),
         None => refused(format!(
             "timeline {} does not come from timeline {}, which the position belongs to",

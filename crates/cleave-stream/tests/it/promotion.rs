@@ -4,7 +4,7 @@ use crate::{
     pair::{PATIENCE, Pair, Place, Stream},
     standby::{until, with_standby},
 };
-use cleave_model::Direction;
+use cleave_model::{Direction, Lsn};
 use cleave_pg::replication::SlotLifetime;
 use cleave_sandbox::{Cluster, StopMode, Version, connect};
 use cleave_stream::{Follow, FollowSpec, FollowState, create_slot_with_snapshot, write_first_position};
@@ -159,6 +159,25 @@ async fn a_target_that_has_more_than_the_promoted_standby_is_not_followed_on() {
     assert!(error.to_string().contains("but the promoted standby has it only up to"), "{error}");
     assert_eq!(house.pair.n.count("select count(*) from film").await, 2);
     assert_eq!(house.pair.n.count("select timeline::bigint from cleave.position").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_copied_where_the_promoted_standby_is_not_is_not_followed_on() {
+    let mut house = House::new("copied_ahead", SlotLifetime::Failover, true).await;
+    let stream = house.follow();
+    house.pair.m.run("insert into film values (1, 'a')").await;
+    house.pair.drain(Direction::Forward, &stream).await;
+    house.until_synchronized().await;
+    stream.stop().await;
+    house.primary.stop(StopMode::Immediate).await.unwrap();
+    house.promote().await;
+    // The stream's own position is in both logs.
+    for route in &mut house.spec.routes {
+        route.start = Lsn(u64::from(u32::MAX));
+    }
+    let error = house.follow_standby().failure().await;
+    assert_eq!(error.code(), "C0532");
+    assert!(error.to_string().contains("the target has what timeline 1 had at 0/FFFFFFFF"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
