@@ -60,7 +60,7 @@ pub use proof::{
 pub use readiness::{ReadinessReport, SizeFacts};
 pub use split::{SplitPartReport, SplitReport, SplitRows};
 pub use status::{
-    CopyProgress, MoveKind, ReplicationStatus, ServiceState, ServiceStatus, StatusReport, StreamDirection,
-    StreamStatus, VerificationState, VerificationStatus, WalStatus,
+    BridgeStatus, BridgeUserStatus, CopyProgress, MoveKind, ReplicationStatus, ServiceState, ServiceStatus,
+    StatusReport, StreamDirection, StreamStatus, VerificationState, VerificationStatus, WalStatus,
 };
 pub use verify::{Difference, DifferenceKind, RepairSummary, TableVerdict, ValuePair, VerifyReport};

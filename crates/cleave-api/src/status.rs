@@ -37,6 +37,8 @@ pub struct ServiceStatus {
     pub streams: Vec<StreamStatus>,
     /// The copy; null before it begins.
     pub copy: Option<CopyProgress>,
+    /// Who uses the bridge; null where there is none, or before the switch.
+    pub bridge: Option<BridgeStatus>,
     /// What is known about the equality of the two sides.
     pub verification: VerificationStatus,
     /// What stands in the way.
@@ -91,6 +93,30 @@ impl ServiceState {
             Self::Stopped => "stopped",
         }
     }
+}
+
+/// Who uses the bridge of a service that has switched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BridgeStatus {
+    /// For how long an engine has looked, since the last switch; null if none has.
+    pub watched_ms: Option<u64>,
+    /// Since it last did.
+    pub looked_ago_ms: Option<u64>,
+    /// Who has sessions over it now, or had when somebody looked; the latest first.
+    pub users: Vec<BridgeUserStatus>,
+}
+
+/// One role and application that reach the new home over the bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BridgeUserStatus {
+    /// The role at the old home; `unknown` where its server is older than 15.
+    pub role: String,
+    /// The application, as it calls itself.
+    pub application: String,
+    /// Its sessions over the bridge now.
+    pub sessions: u64,
+    /// Since it was seen last; 0 if it is there.
+    pub seen_ago_ms: u64,
 }
 
 /// One slot and what is done with its changes.

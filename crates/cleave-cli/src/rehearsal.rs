@@ -2,9 +2,11 @@
 
 mod schema_move;
 
-use cleave_api::{ServiceState, ServiceStatus, StreamDirection, StreamStatus};
+use cleave_api::{
+    BridgeStatus, BridgeUserStatus, ServiceState, ServiceStatus, StreamDirection, StreamStatus,
+};
 use cleave_engine::EngineError;
-use cleave_model::ServiceName;
+use cleave_model::{ServiceName, format_duration_ms};
 use cleave_plan::Plan;
 
 /// What [`crate::commands::complete`] would remove.
@@ -36,7 +38,28 @@ pub fn complete(status: &ServiceStatus, plan: &Plan) -> Result<Vec<String>, Engi
         }));
     }
     lines.push("a rollback is no longer possible then".to_owned());
+    lines.extend(status.bridge.iter().flat_map(bridge_users));
     Ok(lines)
+}
+
+/// Who still uses the old names, or how far it can be said that nobody does.
+fn bridge_users(bridge: &BridgeStatus) -> Vec<String> {
+    let user = |user: &BridgeUserStatus| {
+        let when = match user.sessions {
+            0 => format!("seen {} ago", format_duration_ms(user.seen_ago_ms)),
+            sessions => format!("{sessions} sessions now"),
+        };
+        format!("the bridge stays; it is used by {} ({}), {when}", user.role, user.application)
+    };
+    if !bridge.users.is_empty() {
+        return bridge.users.iter().map(user).collect();
+    }
+    vec![match bridge.watched_ms {
+        Some(watched) => {
+            format!("the bridge stays; nobody was seen on it in {}", format_duration_ms(watched))
+        }
+        None => "the bridge stays; nobody is on it now, and no engine has looked before".to_owned(),
+    }]
 }
 
 /// What [`crate::commands::cancel`] would remove.

@@ -185,6 +185,9 @@ impl Engine {
         let mut looked = Instant::now();
         let (mut revived, mut pause) = (Instant::now(), REVIVAL_MIN);
         self.pulse.enter(Phase::Running);
+        // In a set, so that it ends with this function.
+        let mut watching = tokio::task::JoinSet::new();
+        watching.spawn(crate::bridge_use::watch(self.topology.clone()));
         loop {
             self.pulse.change(|beat| self.tell(beat));
             tokio::select! {

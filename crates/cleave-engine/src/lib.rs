@@ -4,6 +4,7 @@
 //! the databases: a process that is killed leaves nothing that the next one does not find.
 
 mod assess;
+mod bridge_use;
 mod cleanup;
 mod comparison;
 mod context;

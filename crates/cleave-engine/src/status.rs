@@ -61,6 +61,7 @@ fn untouched(service: &Service) -> ServiceStatus {
         epoch: 0,
         streams: Vec::new(),
         copy: None,
+        bridge: None,
         verification: verification(None, 0, 0),
         problems: Vec::new(),
     }
@@ -107,6 +108,9 @@ async fn moved(
         }
     }
     status.copy = copy(row, (m, &n), running).await?;
+    if crate::bridge_use::has_bridge(row)? {
+        status.bridge = Some(crate::bridge_use::look((m, &n), &service.name).await?);
+    }
     let weakened = crate::fences::weakened(row, &stored_plan(row)?, (m, &n)).await?;
     status.problems.extend(weakened.iter().map(crate::fences::Weakened::problem));
     let open = cleave_journal::open_work(&**m, &service.name, 1).await?;

@@ -15,6 +15,8 @@ pub struct Wishes {
     pub with: Vec<ServiceName>,
     /// A new home may be protected less than the old one.
     pub accept_less_protection: bool,
+    /// A move may be completed while its bridge is used.
+    pub bridge_in_use: bool,
     /// How long tables and indexes of the new home are read before a switch, instead of `limits.warm_up`.
     pub warm_up: Option<Duration>,
     /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
@@ -27,6 +29,7 @@ const REASON: &str = "reason";
 const TERMINATE: &str = "terminate_blockers_after_ms";
 const WITH: &str = "with";
 const LESS_PROTECTION: &str = "accept_less_protection";
+const BRIDGE_IN_USE: &str = "bridge_in_use";
 const WARM_UP: &str = "warm_up_ms";
 const COPY_RATE: &str = "copy_bytes_per_second";
 const COPY_LAG: &str = "copy_lag_bytes_max";
@@ -40,6 +43,7 @@ impl Wishes {
         let wishes = [
             (REASON, self.reason.clone().map(Value::from)),
             (LESS_PROTECTION, self.accept_less_protection.then(|| true.into())),
+            (BRIDGE_IN_USE, self.bridge_in_use.then(|| true.into())),
             (WARM_UP, self.warm_up.map(|limit| ms(limit).into())),
             (TERMINATE, self.terminate_blockers_after.map(|after| ms(after).into())),
             (
@@ -69,6 +73,7 @@ impl Wishes {
                 .filter_map(|name| ServiceName::parse(name.as_str()?).ok())
                 .collect(),
             accept_less_protection: arguments.get(LESS_PROTECTION).and_then(Value::as_bool).unwrap_or(false),
+            bridge_in_use: arguments.get(BRIDGE_IN_USE).and_then(Value::as_bool).unwrap_or(false),
             warm_up: number(WARM_UP).map(Duration::from_millis),
             copy_bytes_per_second: number(COPY_RATE),
             copy_load: cleave_stream::LoadLimits {
@@ -91,6 +96,7 @@ mod tests {
             terminate_blockers_after: Some(Duration::from_secs(5)),
             with: vec![ServiceName::parse("stores").unwrap()],
             accept_less_protection: true,
+            bridge_in_use: true,
             warm_up: Some(Duration::from_secs(30)),
             copy_bytes_per_second: Some(1 << 20),
             copy_load: cleave_stream::LoadLimits {

@@ -6,6 +6,7 @@
 //! does the work, and checks the lease's epoch in it").
 
 mod applying;
+mod bridge_use;
 mod copied;
 mod entry;
 mod error;
@@ -19,6 +20,7 @@ mod verifying;
 mod work;
 
 pub use applying::ApplierStatements;
+pub use bridge_use::{BridgeUse, BridgeUser, bridge_use, forget_bridge_use, keep_bridge_use};
 pub use copied::{
     Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
 };

@@ -115,3 +115,14 @@ create table if not exists cleave.verifying (
   state jsonb not null,
   primary key (service, part)
 );
+
+-- Since version 4. Who uses the bridge of a service that has switched, as engines have seen it: a row with empty role and
+-- application says since when they have looked, and when last.
+create table if not exists cleave.bridge_use (
+  service text not null,
+  role text not null,
+  application text not null,
+  first_seen timestamptz not null default clock_timestamp(),
+  last_seen timestamptz not null default clock_timestamp(),
+  primary key (service, role, application)
+);

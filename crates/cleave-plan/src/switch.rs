@@ -113,7 +113,8 @@ pub(crate) fn make(
     let mode = mode_of(plan.bridge);
     let names =
         switch::Switch { service, catalog: source, carried: &carried, copy_schema: &copy_schema, mode };
-    let round = Round { plan, service, names, place, home, since };
+    let application = if source.facts.major() >= 15 { APPLICATION_BY_WHOM } else { APPLICATION };
+    let round = Round { plan, service, names, place, home, since, application };
     let script = SwitchScript {
         fingerprint_oids: fingerprint_oids(source, &carried),
         bridge_role: bridge::role_grants(service, &carried, &place),
@@ -199,7 +200,12 @@ struct Round<'a> {
     place: Target<'a>,
     home: &'a HomeAddress,
     since: &'a str,
+    application: &'static str,
 }
+
+/// How sessions of a bridge are called at the new home; from 15 on postgres_fdw says whose they are (manual, F.36.1.1).
+const APPLICATION: &str = "cleave bridge";
+const APPLICATION_BY_WHOM: &str = "cleave bridge %u %a";
 
 impl Round<'_> {
     fn bridge(&self) -> Vec<String> {
@@ -208,7 +214,7 @@ impl Round<'_> {
             ("host", self.home.host.as_str()),
             ("port", port.as_str()),
             ("dbname", self.home.database.as_str()),
-            ("application_name", "cleave bridge"),
+            ("application_name", self.application),
         ];
         let mut statements = vec![
             format!("create schema if not exists {}", self.names.copy_schema.quoted()),

@@ -51,6 +51,7 @@ fn a_status_with_a_stream_and_a_copy() {
             bytes: 64_000,
             ..Default::default()
         }),
+        bridge: None,
         verification: VerificationStatus {
             state: VerificationState::Stale,
             at: Some("2026-11-22T09:00:00Z".into()),

@@ -12,12 +12,17 @@ use cleave_engine::Verb;
 /// Finish a move: remove the way back
 ///
 /// Turns the way back into a copy where `copies` asks for one, else drops the old tables; then drops slots, publications
-/// and origins that nothing needs any more. This is the only step that cannot be undone: look at it with --dry-run first.
+/// and origins that nothing needs any more. The bridge stays; while old names are used, that is refused (C0733). This is
+/// the only step that cannot be undone: look at it with --dry-run first.
 #[derive(Debug, clap::Args)]
 pub struct CompleteArgs {
     /// The service; may be left out where the file has one
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
+
+    /// Go on though somebody uses the bridge, or has within the last hour: it stays and serves them
+    #[arg(long)]
+    pub bridge_in_use: bool,
 
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
@@ -26,7 +31,8 @@ pub struct CompleteArgs {
 
 /// Runs the verb.
 pub async fn run(arguments: CompleteArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let work = Work::begin(context)?;
+    let mut work = Work::begin(context)?;
+    work.wish(|wishes| wishes.bridge_in_use = arguments.bridge_in_use);
     let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
     let removed = if work.is_split(&service) { "triggers, the table itself" } else { "slots, publications" };

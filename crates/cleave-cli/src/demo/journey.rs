@@ -72,7 +72,9 @@ pub(super) async fn travel(
         "started a writer: {CONNECTIONS} connections to the monolith, {} writing transactions a second, to the end",
         wishes.rate
     ));
-    let topology = storefront::topology(servers)?;
+    // The shop goes on writing through the bridge when the move is completed.
+    let accepted = cleave_engine::Wishes { bridge_in_use: true, ..cleave_engine::Wishes::default() };
+    let topology = storefront::topology(servers)?.wishing(accepted);
     let service = topology.config().services.first().map(|service| service.name.clone());
     let service = service.ok_or_else(|| DemoError::Malformed {
         file: "cleave.toml",

@@ -3,8 +3,8 @@
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, paint};
 use super::{Human, problem, table};
 use cleave_api::{
-    CopyProgress, MoveKind, ReplicationStatus, ServiceState, ServiceStatus, StatusReport, StreamDirection,
-    StreamStatus, VerificationState, VerificationStatus, WalStatus,
+    BridgeStatus, BridgeUserStatus, CopyProgress, MoveKind, ReplicationStatus, ServiceState, ServiceStatus,
+    StatusReport, StreamDirection, StreamStatus, VerificationState, VerificationStatus, WalStatus,
 };
 use cleave_model::{format_bytes, format_count, format_duration_ms};
 
@@ -49,11 +49,34 @@ fn write_service(service: &ServiceStatus, verbose: u8, text: &mut String) {
             rows.extend(stream.replication.iter().flat_map(replication_rows));
         }
     }
+    rows.extend(service.bridge.iter().flat_map(bridge_rows));
     if service.state != ServiceState::Planned && service.kind != MoveKind::Schema {
         rows.push(verification_row(&service.verification));
     }
     text.push_str(&table::indented(&rows));
     service.problems.iter().for_each(|found| text.push_str(&problem(found)));
+}
+
+/// A row for each user, or one that says how far silence reaches.
+fn bridge_rows(bridge: &BridgeStatus) -> Vec<[String; 3]> {
+    let watched = match bridge.watched_ms {
+        Some(watched) => format!("looked at for {}", format_duration_ms(watched)),
+        None => "no engine has looked: `cleave run` does".to_owned(),
+    };
+    if bridge.users.is_empty() {
+        return vec![["bridge".to_owned(), paint(DIM, "nobody seen"), watched]];
+    }
+    let row = |(at, user): (usize, &BridgeUserStatus)| {
+        let title = if at == 0 { "bridge".to_owned() } else { String::new() };
+        let (state, when) = match user.sessions {
+            0 => (paint(DIM, "was used"), format!("seen {} ago", format_duration_ms(user.seen_ago_ms))),
+            1 => (paint(WARN, "in use"), "1 session now".to_owned()),
+            sessions => (paint(WARN, "in use"), format!("{sessions} sessions now")),
+        };
+        let words = format!("by {} ({}), {when}", user.role, user.application);
+        [title, state, if at == 0 { format!("{words}; {watched}") } else { words }]
+    };
+    bridge.users.iter().enumerate().map(row).collect()
 }
 
 fn copy_row(copy: &CopyProgress) -> [String; 3] {

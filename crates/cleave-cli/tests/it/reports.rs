@@ -49,6 +49,7 @@ fn a_status_shows_copy_streams_and_verification() {
             elapsed_ms: Some(842_000),
             ..Default::default()
         }),
+        bridge: None,
         verification: VerificationStatus {
             state: VerificationState::Clean,
             at: None,

@@ -24,6 +24,7 @@ pub(crate) async fn status_of(
         epoch: 0,
         streams: Vec::new(),
         copy: None,
+        bridge: None,
         verification: status::verification(None, 0, 0),
         problems: Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! `complete`: the only step that cannot be undone. The way back is removed.
 
+use crate::bridge_use::{has_bridge, refuse_use};
 use crate::{EngineError, context::MoveContext, runner::Runner, steps, switch::sql};
 use cleave_journal::{EntryEvent, MoveRow, MoveState};
 use cleave_model::{Direction, labels};
@@ -29,6 +30,10 @@ impl Runner {
             self.stream_gate(Direction::Back)?;
         }
         let m = self.journal().await?;
+        if row.state == MoveState::Switched && !self.wishes.bridge_in_use && has_bridge(&row)? {
+            let n = move_.n.connect("complete").await?;
+            refuse_use((&m, &n), &self.service).await?;
+        }
         MoveRow::transition(&*m, &self.service, &[MoveState::Switched], MoveState::Completing).await?;
         cleave_failpoint::hit_async("complete.begin").await;
         if move_.plan.whole.is_some() {

@@ -78,6 +78,9 @@ impl Runner {
     ) -> Result<(), EngineError> {
         let session = self.journal().await?;
         let event = if done.outcome == Outcome::Switched { EntryEvent::Done } else { EntryEvent::Failed };
+        if event == EntryEvent::Done {
+            cleave_journal::forget_bridge_use(&*session, &self.service).await?;
+        }
         let detail = json!({ "epoch": epoch.0, "pause_ms": done.pause_ms });
         move_.journal_m(&*session, round.as_str(), event, &detail).await
     }

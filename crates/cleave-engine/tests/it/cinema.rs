@@ -100,7 +100,10 @@ lock_budget = "20s"
     }
 
     pub(crate) fn topology(&self) -> Topology {
+        // Writers through the bridge go on behind `complete`.
+        let wishes = cleave_engine::Wishes { bridge_in_use: true, ..cleave_engine::Wishes::default() };
         Topology::new(Config::parse(&self.text, "cleave.toml").unwrap(), &self.text, Path::new("/"))
+            .wishing(wishes)
     }
 
     pub(crate) fn films(&self) -> ServiceName {

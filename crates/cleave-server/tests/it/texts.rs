@@ -56,6 +56,7 @@ fn status() -> StatusReport {
                 replication: None,
             }],
             copy: None,
+            bridge: None,
             verification: VerificationStatus {
                 state: VerificationState::Clean,
                 at: None,

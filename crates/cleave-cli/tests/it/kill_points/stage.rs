@@ -85,7 +85,7 @@ impl Verb {
             Self::Repair => &["verify", "--repair", "--yes"],
             Self::Cutover => &["cutover", "--yes"],
             Self::Rollback => &["rollback", "--yes"],
-            Self::Complete => &["complete", "--yes"],
+            Self::Complete => &["complete", "--yes", "--bridge-in-use"],
             Self::Cancel => &["cancel", "--yes"],
         }
     }

@@ -106,7 +106,10 @@ lock_budget = "20s"
     }
 
     fn topology(&self) -> Topology {
+        // Writers through the bridge go on behind `complete`.
+        let wishes = cleave_engine::Wishes { bridge_in_use: true, ..cleave_engine::Wishes::default() };
         Topology::new(Config::parse(&self.text, "cleave.toml").unwrap(), &self.text, Path::new("/"))
+            .wishing(wishes)
     }
 
     pub(super) async fn apply(&self) {

@@ -1,5 +1,6 @@
 //! Bad input and bad days: what is said, with which exit code, and that nothing is lost.
 
+mod bridge_use;
 mod failover;
 mod hooks;
 mod locks;
