@@ -3,7 +3,7 @@
 use cleave_model::format_bytes;
 
 /// How far behind the nearest standby may be at a cutover: what a failover in the first minutes could lose, or wait for.
-const STANDBY_LAG_BYTES_MAX: u64 = 64 << 20;
+const STANDBY_LAG_BYTES_MAX: u64 = 64_000_000;
 
 /// What keeps a server's commits when the server is lost, as its settings and statistics show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ mod tests {
             &["runs with fsync or full_page_writes off, and can lose everything in a crash"],
         );
         check(
-            |new| new.standby_lag_bytes = Some(65 << 20),
+            |new| new.standby_lag_bytes = Some(65_000_000),
             &["has its nearest standby 65 MB behind, more than 64 MB"],
         );
     }
