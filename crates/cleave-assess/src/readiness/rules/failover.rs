@@ -15,8 +15,9 @@ pub(super) const RULE: Rule = Rule {
         armed",
     cause: "Logical slots live on the primary. Up to 16 a standby does not have them; from 17 on those marked \
         for failover are kept on standbys that are set up for it, and a promotion is safe only for standbys \
-        named in `synchronized_standby_slots`. A server that takes over shows another timeline, so Cleave \
-        stops at the first contact instead of guessing what is missing.",
+        named in `synchronized_standby_slots`. A server that takes over shows another timeline. Cleave goes on there if its \
+        slots were made with `failover_slots = \"on\"` and nothing is missing, and else stops at the first contact \
+        instead of guessing.",
     fix: "Plan the switch for a time without planned failovers, and read C0501 before one happens. On 17 and \
         later name the standbys that wait for each other:\n\n\
         ```sql\n\
