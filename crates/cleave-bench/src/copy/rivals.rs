@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_secs(900);
+const PIPES: &str = "the limit, pipes of binary COPY by hand";
 
 /// A way to clone.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(super) enum Rival {
     Native,
     /// `pg_dump -Fd -j` and `pg_restore -j`, by version.
     Dump(String),
+    /// What two cores could do at best by hand: a `psql` pipe of binary COPY per table, then two indexes at a time.
+    Pipes,
     /// By version.
     Pgcopydb { name: String, program: String },
     /// It is not there.
@@ -39,7 +42,11 @@ pub(super) async fn all() -> Vec<Rival> {
         }
         None => Rival::Missing { name: "pg_dump", reason: "pg_dump is not there".to_owned() },
     };
-    vec![Rival::Native, pgcopydb, dump]
+    let pipes = match version("psql").await {
+        Some(_) => Rival::Pipes,
+        None => Rival::Missing { name: PIPES, reason: "psql is not there".to_owned() },
+    };
+    vec![Rival::Native, pgcopydb, dump, pipes]
 }
 
 async fn version(program: &str) -> Option<String> {
@@ -52,6 +59,7 @@ impl Rival {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Native => "native subscription with all indexes",
+            Self::Pipes => PIPES,
             Self::Dump(name) | Self::Pgcopydb { name, .. } => name,
             Self::Missing { name, .. } => name,
         }
@@ -67,6 +75,7 @@ impl Rival {
         let outcome = match self {
             Self::Missing { reason, .. } => return Ok(Err(reason.clone())),
             Self::Native => subscribe(from, target).await?,
+            Self::Pipes => pipe(from, target).await?,
             Self::Pgcopydb { program, .. } => {
                 let arguments = ["clone", "--source", from, "--target", target, "--dir", &directory];
                 let jobs = ["--table-jobs", &jobs, "--index-jobs", &jobs];
@@ -90,6 +99,33 @@ impl Rival {
         }
         Ok(outcome.map(|()| took))
     }
+}
+
+/// Tables, rows, indexes, statistics, as somebody would do it who needs it once and watches over it.
+async fn pipe(from: &str, target: &str) -> Result<Result<(), String>, Failure> {
+    let client = cleave_sandbox::connect(target).await?;
+    client.batch_execute(TABLES).await?;
+    let rows = |table: &str| {
+        format!(
+            "psql -qXd '{from}' -c 'copy {table} to stdout (format binary)' | \
+             psql -qXd '{target}' -c 'copy {table} from stdin (format binary)'"
+        )
+    };
+    let [one, two] =
+        ["accounts", "orders"].map(|table| async move { run("sh", &["-c", &rows(table)]).await });
+    let (one, two) = tokio::try_join!(one, two)?;
+    if let Err(reason) = one.and(two) {
+        return Ok(Err(reason));
+    }
+    let keys: Vec<&str> = KEYS.split_terminator(';').map(str::trim).filter(|sql| !sql.is_empty()).collect();
+    let build = format!(
+        "printf '%s\\n' \"$@\" | PGOPTIONS='-c maintenance_work_mem=1GB' xargs -d '\\n' -n 1 -P {JOBS} psql -qXd '{target}' -c"
+    );
+    if let Err(reason) = run("sh", &[&["-c", &build, "sh"], &keys[..]].concat()).await? {
+        return Ok(Err(reason));
+    }
+    client.batch_execute("analyze accounts, orders").await?;
+    Ok(Ok(()))
 }
 
 /// Runs a program; what it says last is the reason if it fails.

@@ -32,6 +32,18 @@ pub(super) fn divide(blocks: u64, bytes: u64, chunk_bytes: u64) -> Vec<Blocks> {
     (0..count).map(|number| Blocks { from: end(number), to: end(number + 1) }).collect()
 }
 
+/// What copying a table and building its indexes takes, in bytes of rows that are copied.
+pub(super) fn work(bytes: u64, indexes: usize) -> u64 {
+    bytes.saturating_add((bytes / 5).saturating_mul(indexes as u64))
+}
+
+/// Whether a table of so many bytes is better read by several workers than by one, where everything that is to be done is
+/// `all` work. Written whole it can be frozen, which spares a third of the work at the target. So it is divided only if
+/// the other workers would be done, and wait, before the one that reads it.
+pub(super) fn pays(bytes: u64, all: u64, jobs: usize) -> bool {
+    u128::from(bytes) * jobs as u128 > u128::from(all) + u128::from(bytes / 3)
+}
+
 /// A smaller table is read by one worker, which can write it frozen.
 const CHUNKS_MIN: u64 = 4;
 
@@ -63,6 +75,18 @@ mod tests {
         for (blocks, bytes) in [(100, 3999), (1, 1 << 40), (0, 0), (0, 1 << 30)] {
             assert_eq!(divide(blocks, bytes, 1000), []);
         }
+    }
+
+    #[test]
+    fn a_table_is_divided_only_if_workers_would_wait_for_it() {
+        let all =
+            |tables: &[(u64, usize)]| tables.iter().map(|(bytes, indexes)| work(*bytes, *indexes)).sum();
+        assert!(!pays(9 << 40, all(&[(9 << 40, 1)]), 1), "nobody waits");
+        assert!(pays(1000, all(&[(1000, 3)]), 2), "one alone");
+        assert!(!pays(1000, all(&[(1000, 1), (700, 4)]), 2), "its fellow has more indexes");
+        assert!(pays(1000, all(&[(1000, 1), (100, 1)]), 2));
+        assert!(pays(1000, all(&[(1000, 1), (1000, 1), (1000, 1)]), 8));
+        assert!(!pays(1000, all(&[(1000, 1); 10]), 8));
     }
 
     #[test]

@@ -211,9 +211,18 @@ where
         Some((name, _)) if spec.jobs > 1 => Some(worker::in_snapshot(spec, name).await?),
         _ => None,
     };
+    let work = |place: &usize| {
+        let CopyTable { bytes_estimate, indexes, .. } = &spec.tables[*place];
+        chunk::work(*bytes_estimate, indexes.len())
+    };
+    let all: u64 = missing.iter().map(work).fold(0, u64::saturating_add);
     let mut plans = Vec::with_capacity(places.len());
     for place in places {
-        plans.push(plan(run, *place, missing.contains(place), (&first, keeper.as_ref())).await?);
+        let worth =
+            missing.contains(place) && chunk::pays(spec.tables[*place].bytes_estimate, all, spec.jobs);
+        plans.push(
+            plan(run, *place, missing.contains(place), (&first, keeper.as_ref().filter(|_| worth))).await?,
+        );
     }
     let pieces: usize = plans.iter().map(Plan::jobs).sum();
     let mut workers = vec![first];
@@ -236,7 +245,7 @@ where
     Ok((copied, left))
 }
 
-/// What is to be done for a table. One that is divided is emptied here.
+/// What is to be done for a table. One that is divided is emptied here; none is without a session that keeps it.
 async fn plan<F: Fn(CopyProgress)>(
     run: &Run<F>,
     place: usize,
@@ -246,7 +255,7 @@ async fn plan<F: Fn(CopyProgress)>(
     let table = &run.spec.tables[place];
     let mut reading = if is_missing { Reading::Whole } else { Reading::Nothing };
     // What is small by the estimate is not worth a lock.
-    if let Some(keeper) = keeper.filter(|_| is_missing && table.bytes_estimate >= run.spec.chunk_bytes) {
+    if let Some(keeper) = keeper.filter(|_| table.bytes_estimate >= run.spec.chunk_bytes) {
         let chunks = fill::chunks(&run.spec, keeper, table).await?;
         if !chunks.is_empty() {
             worker.open(run, table, chunks.len()).await?;
