@@ -284,8 +284,10 @@ impl StreamError {
 }
 
 /// 55006: the slot or origin is still held by a session of ours that the server has not yet given up. 57014: an
-/// administrator cancelled the statement. 25P03: a session of ours was too long without a word in a transaction.
-const PASSING: [&str; 3] = ["55006", "57014", "25P03"];
+/// administrator cancelled the statement. 25P03: a session of ours was too long without a word in a transaction. 53100,
+/// 53200: the server's disk or memory is full; 25006: it takes no writes for now. Whoever makes room, or makes it
+/// writable again, need not know of Cleave.
+const PASSING: [&str; 6] = ["55006", "57014", "25P03", "53100", "53200", "25006"];
 
 fn may_pass(error: &PgError) -> bool {
     error.is_retryable() || error.sqlstate().is_some_and(|code| PASSING.contains(&code))

@@ -15,4 +15,5 @@ mod resume;
 mod schema_change;
 mod sets;
 mod standby;
+mod target_trouble;
 mod throttle;
