@@ -68,16 +68,11 @@ pub(crate) enum Kind {
 
 pub(crate) struct Choice {
     pub(crate) value: &'static str,
-    pub(crate) available: bool,
     pub(crate) doc: &'static str,
 }
 
 const fn now(value: &'static str, doc: &'static str) -> Choice {
-    Choice { value, available: true, doc }
-}
-
-const fn not_yet(value: &'static str, doc: &'static str) -> Choice {
-    Choice { value, available: false, doc }
+    Choice { value, doc }
 }
 
 const fn key(name: &'static str, kind: Kind, presence: Presence, doc: &'static str) -> Key {
@@ -113,7 +108,11 @@ pub(crate) const FAILOVER_SLOTS: &[Choice] = &[
 
 pub(crate) const ON_DDL: &[Choice] = &[
     now("stop", "the stream stops with a problem that names the change"),
-    not_yet("follow", "the change is made on the other side too"),
+    now(
+        "follow",
+        "columns that are added, dropped, renamed or widened before the switch are so at the new home too; any other change stops \
+         the stream",
+    ),
 ];
 
 use Presence::{Default, Optional, Required};

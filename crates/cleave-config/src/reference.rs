@@ -64,9 +64,8 @@ fn write_section(section: &Section, page: &mut String) {
 fn write_choices(key: &Key, page: &mut String) {
     let (Kind::Choice(choices) | Kind::ChoiceOrService(choices)) = &key.kind else { return };
     let _ = writeln!(page, "\n`{}`:\n", key.name);
-    for Choice { value, doc, available } in *choices {
-        let note = if *available { "" } else { " (not available in this version)" };
-        let _ = writeln!(page, "- `{value}`: {doc}{note}");
+    for Choice { value, doc } in *choices {
+        let _ = writeln!(page, "- `{value}`: {doc}");
     }
 }
 

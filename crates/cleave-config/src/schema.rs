@@ -113,7 +113,7 @@ fn kind_schema(kind: &Kind) -> Value {
 }
 
 fn choice_schema(choice: &Choice) -> Value {
-    json!({ "const": choice.value, "description": described(choice.doc, choice.available) })
+    json!({ "const": choice.value, "description": choice.doc })
 }
 
 fn described(doc: &str, available: bool) -> String {

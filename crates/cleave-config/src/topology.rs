@@ -255,6 +255,9 @@ pub enum OnDdl {
     /// The stream stops with a problem that names the change.
     #[default]
     Stop,
+    /// Before the switch, a column that is added, dropped, renamed or widened is so on the target too; whatever else changes
+    /// stops the stream.
+    Follow,
 }
 
 /// A replica identity that Cleave may set on a table without a key.

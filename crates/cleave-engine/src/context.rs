@@ -24,6 +24,8 @@ pub(crate) struct MoveContext {
     pub(crate) limits: Limits,
     /// A switch ends sessions that keep it from its locks for so long.
     pub(crate) terminate_blockers_after: Option<Duration>,
+    /// Columns that change on M are changed at N too (`on_ddl = "follow"`).
+    pub(crate) follows_columns: bool,
     pub(crate) hooks: Hooks,
     pub(crate) pooler: Option<Pooler>,
     /// Where hooks run.

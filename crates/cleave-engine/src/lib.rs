@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod events;
 mod fences;
+mod followed;
 mod help;
 mod hooks;
 mod init;

@@ -25,6 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(runner: &mut Runner, peers: &Peers) -> Result<(), EngineError> {
     runner.take_up_again().await;
     let reported = runner.report_stopped_streams().await;
+    let reported = reported.and(runner.take_up_columns().await);
     let settled = runner.settle_references().await;
     // A row that cannot be settled must not keep a verb away that would help.
     let served = serve_verb(runner, peers).await;

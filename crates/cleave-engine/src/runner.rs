@@ -8,7 +8,7 @@ use crate::{
     streams::StreamPair,
     verbs::Watch,
 };
-use cleave_config::Service;
+use cleave_config::{OnDdl, Service};
 use cleave_journal::{MoveRow, MoveState};
 use cleave_model::ServiceName;
 use cleave_pg::Session;
@@ -40,6 +40,8 @@ pub(crate) struct Runner {
     pub(crate) watch: Watch,
     /// The problem told last of the forward stream, and of the back stream.
     pub(crate) reported: [Option<String>; 2],
+    /// Changes of columns by the forward stream that were taken up.
+    pub(crate) reshaped: u64,
     /// Something of an earlier run is still to be finished or undone, or a stream could not be started.
     pub(crate) unsettled: bool,
     /// Services whose switch was begun together with the one that was taken up here: they need the same.
@@ -75,6 +77,7 @@ impl Runner {
             references_looked: None,
             watch: Watch::default(),
             reported: [None, None],
+            reshaped: 0,
             unsettled: false,
             fellows: Vec::new(),
             settled_tried: None,
@@ -141,6 +144,7 @@ impl Runner {
             n_lease: self.n_lease.clone(),
             limits,
             terminate_blockers_after: self.wishes.terminate_blockers_after,
+            follows_columns: self.configured()?.on_ddl == OnDdl::Follow,
             hooks: self.topology.config().hooks.clone(),
             pooler: self.topology.pooler(&self.service)?,
             folder: self.topology.folder().to_owned(),
@@ -168,6 +172,11 @@ impl Runner {
             self.unsettled = false;
             return Ok(());
         }
+        // The streams and the switch take the columns from the plan on record.
+        let row = match row.state.is_open() && self.bring_up_to_date(&row).await? {
+            true => self.open_row("resume").await?,
+            false => row,
+        };
         let move_ = self.context(&row)?;
         // A switch is settled whether its streams run or not: writers may be waiting for it.
         let started = if row.paused { Ok(()) } else { self.streams.start(&move_, row.state).await };

@@ -184,6 +184,7 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
         publication: labels::publication(&move_.service, direction),
         routes: routes.collect(),
         left_out: HashSet::new(),
+        follows_columns: direction == Direction::Forward && move_.follows_columns,
         lease: move_.target_lease_of(direction).clone(),
         options: FollowOptions {
             memory_bytes: usize::try_from(move_.limits.memory_bytes / 8).unwrap_or(32 << 20),
@@ -204,6 +205,7 @@ fn columns(table: &PlannedTable, may_be_always: bool) -> Vec<ColumnRoute> {
         .columns
         .iter()
         .map(|column| ColumnRoute {
+            number: column.number,
             source_name: Ident::new(column.name.as_str()),
             target_name: Ident::new(column.name.as_str()),
             identity_always: column.identity_always && may_be_always,

@@ -16,6 +16,7 @@ mod operation;
 mod owner;
 mod position;
 mod schema;
+mod shape;
 mod verifying;
 mod work;
 
@@ -39,5 +40,6 @@ pub use position::{
     position,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
+pub use shape::{Followed, Shape, ShapeColumn, follow_shape, record_shapes, shapes};
 pub use verifying::{VerifiedPart, Verifying, VerifyingFile, VerifyingHead};
 pub use work::{WorkItem, open_work, resolve_work};

@@ -4,7 +4,7 @@ use crate::{JournalError, error::During};
 use tokio_postgres::GenericClient;
 
 /// Version of `schema.sql`.
-pub const SCHEMA_VERSION: i32 = 4;
+pub const SCHEMA_VERSION: i32 = 5;
 
 const SCHEMA: &str = include_str!("schema.sql");
 

@@ -126,3 +126,15 @@ create table if not exists cleave.bridge_use (
   last_seen timestamptz not null default clock_timestamp(),
   primary key (service, role, application)
 );
+
+-- Since version 5. The columns of a stream's tables on the source as they were where its rows were copied or last applied,
+-- by their numbers, so that what has become of them can be told; and which changes of them were made on the target.
+create table if not exists cleave.shape (
+  stream text not null,
+  source_oid oid not null,
+  last_number integer not null,
+  filenode oid not null,
+  columns jsonb not null,
+  followed jsonb not null default '[]',
+  primary key (stream, source_oid)
+);

@@ -103,6 +103,7 @@ pub(crate) fn planned_table(
     let written = table.columns.iter().filter(|column| column.is_written());
     let columns: Vec<PlannedColumn> = written
         .map(|column| PlannedColumn {
+            number: column.number,
             name: column.name.as_str().to_owned(),
             identity_always: column.identity == Some(Identity::Always),
         })

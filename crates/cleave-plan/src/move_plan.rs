@@ -54,6 +54,9 @@ pub enum RowIdentity {
 /// A column that is copied and followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedColumn {
+    /// `attnum` on the source, which stays when the column is renamed; 0 in plans of earlier versions.
+    #[serde(default)]
+    pub number: i16,
     /// Name, the same on both sides.
     pub name: String,
     /// `GENERATED ALWAYS AS IDENTITY` on the source.
@@ -89,6 +92,29 @@ impl PlannedTable {
     /// True for a table that holds rows itself.
     pub fn holds_rows(&self) -> bool {
         self.identity.is_some()
+    }
+
+    /// The same table with these columns, as number and name: those that it knows under another name are renamed, also where
+    /// they tell rows apart.
+    pub fn take_columns<'c>(&mut self, columns: impl Iterator<Item = (i16, &'c str)>) {
+        let before = std::mem::take(&mut self.columns);
+        let known = |number| before.iter().find(|column: &&PlannedColumn| column.number == number);
+        let mut renamed = Vec::new();
+        self.columns = columns
+            .map(|(number, name)| {
+                let known = known(number);
+                renamed.extend(known.map(|known| (known.name.clone(), name.to_owned())));
+                let identity_always = known.is_some_and(|known| known.identity_always);
+                PlannedColumn { number, name: name.to_owned(), identity_always }
+            })
+            .collect();
+        if let Some(RowIdentity::Key(key)) = &mut self.identity {
+            for own in key {
+                if let Some((_, name)) = renamed.iter().find(|(from, _)| from == own) {
+                    own.clone_from(name);
+                }
+            }
+        }
     }
 
     /// The OID as the model has it.

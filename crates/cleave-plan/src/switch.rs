@@ -135,6 +135,7 @@ pub(crate) fn columns_are_planned(
     service: &ServiceName,
 ) -> Result<(), Box<Finding>> {
     let refuse = |message| Err(Box::new(Finding::refusal("C0711", format!("service {service}"), message)));
+    let unseen = |message| Err(Box::new(Finding::refusal("C0542", format!("service {service}"), message)));
     for planned in plan.tables.iter().filter(|table| table.holds_rows()) {
         let Some(here) = source.tables.iter().find(|table| table.oid == planned.oid()) else {
             return refuse(format!("table {} is not the one that was planned", planned.source.qualified()));
@@ -153,11 +154,26 @@ pub(crate) fn columns_are_planned(
             }
         }
         for ours in &here.columns {
-            let Some(theirs) = there.column(&ours.name) else { continue };
+            let (table, column) = (&here.name, &ours.name);
+            let Some(theirs) = there.column(&ours.name) else {
+                return refuse(format!("column {column} of {table} is not at the target"));
+            };
+            // What a stream that follows changes of columns cannot see.
+            let alter = format!("alter table {} alter column {}", there.name.quoted(), column.quoted());
+            if ours.not_null && !theirs.not_null {
+                return unseen(format!(
+                    "column {column} of {table} takes no nulls, and does at the target: run `{alter} set not null` there"
+                ));
+            }
+            if ours.default.is_some() && theirs.default.is_none() && theirs.identity.is_none() {
+                let default = ours.default.as_deref().unwrap_or_default();
+                return unseen(format!(
+                    "column {column} of {table} has a default, and none at the target: run `{alter} set default {default}` there"
+                ));
+            }
             // Types of users are named by their schema, which differs; an extension's may be named with its schema.
             let is_same = || bare_type(&ours.type_name, source) == bare_type(&theirs.type_name, target);
             if ours.user_type.is_none() && theirs.user_type.is_none() && !is_same() {
-                let (table, column) = (&here.name, &ours.name);
                 return refuse(format!("column {column} of {table} has another type than at the target"));
             }
         }

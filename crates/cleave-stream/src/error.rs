@@ -116,6 +116,25 @@ pub enum StreamError {
         /// What differs, naming the column.
         difference: String,
     },
+    /// `C0540`: a table's columns have changed, and the stream begins again where it is, to read them as they are.
+    #[error("the columns of {table} have changed; the stream reads on {}", if *followed { "with the new ones" } else { "as text" })]
+    ColumnsChanged {
+        /// The table on the source.
+        table: QualifiedName,
+        /// The target has them too.
+        followed: bool,
+    },
+    /// `C0541`: the target did not take a change of columns.
+    #[error("the target could not be changed as the source's table {table} was: {statement}")]
+    AlterRefused {
+        /// The table on the source.
+        table: QualifiedName,
+        /// What was run.
+        statement: String,
+        /// The server's reason.
+        #[source]
+        source: Box<PgError>,
+    },
     /// `C0507`: the publication has a table that the stream does not know.
     #[error("table {table} is published to this stream, but is not part of its service")]
     UnroutedTable {
@@ -248,6 +267,8 @@ impl StreamError {
             Self::PositionInvalid { .. } => "C0504",
             Self::StrayWrite { .. } => "C0505",
             Self::TableChanged { .. } => "C0506",
+            Self::ColumnsChanged { .. } => "C0540",
+            Self::AlterRefused { .. } => "C0541",
             Self::UnroutedTable { .. } => "C0507",
             Self::RowMissing { .. } => "C0508",
             Self::ChangeRefused { .. } => "C0509",
@@ -271,13 +292,15 @@ impl StreamError {
     /// True if going on from the stored position on new connections may succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ChangeRefused { source, .. } | Self::CopyFailed { source, .. } => may_pass(source),
+            Self::ChangeRefused { source, .. }
+            | Self::CopyFailed { source, .. }
+            | Self::AlterRefused { source, .. } => may_pass(source),
             Self::Server { source, .. } => may_pass(source),
             Self::Journal(JournalError::Query { what, source }) => {
                 may_pass(&PgError::from_driver(what, source))
             }
             // The server keeps them, from the next connection on; the standby may be promoted any time.
-            Self::SpoolFull { .. } | Self::SourceIsStandby { .. } => true,
+            Self::SpoolFull { .. } | Self::SourceIsStandby { .. } | Self::ColumnsChanged { .. } => true,
             _ => false,
         }
     }

@@ -42,6 +42,7 @@ pub(super) async fn prepare(arena: &Arena, source: &Client, database: &str) -> R
     let oid = |row: tokio_postgres::Row| Oid(row.get(0));
     let find = "select 'ev'::regclass::oid";
     let columns = ["id", "n", "label", "at"].map(|name| ColumnRoute {
+        number: 0,
         source_name: Ident::new(name),
         target_name: Ident::new(name),
         identity_always: false,
@@ -63,6 +64,7 @@ pub(super) async fn prepare(arena: &Arena, source: &Client, database: &str) -> R
         slot,
         publication,
         routes: vec![route],
+        follows_columns: false,
         left_out: HashSet::new(),
         lease,
         options: FollowOptions::default(),

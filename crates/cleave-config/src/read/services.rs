@@ -50,9 +50,7 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         None => Some(Spanned { value: Bridge::Forward, span: entry.span.clone() }),
     };
     let schema_move = schema_move::read(entry, chosen.as_ref(), same_database, findings);
-    if let Some(item) = get("on_ddl") {
-        value::choice(item, "on_ddl", ON_DDL, findings);
-    }
+    let on_ddl = get("on_ddl").and_then(|item| value::choice(item, "on_ddl", ON_DDL, findings));
     let identity = get("identity").map(|item| identity(item, findings)).unwrap_or_default();
     let pooler = get("pgbouncer").and_then(|item| pooler::read(item, findings));
     let copy = one_copy(copies, home.as_ref(), from.as_ref(), findings);
@@ -66,7 +64,11 @@ fn service(entry: &Entry<'_>, databases: &[Database], findings: &mut Findings<'_
         copy,
         bridge: bridge?,
         schema_move,
-        on_ddl: OnDdl::Stop,
+        on_ddl: if on_ddl.is_some_and(|chosen| chosen.value == "follow") {
+            OnDdl::Follow
+        } else {
+            OnDdl::Stop
+        },
         identity,
         pooler,
         whole: None,

@@ -104,18 +104,7 @@ pub(crate) fn choice(
 ) -> Option<Spanned<&'static str>> {
     let text = text(item, key, findings)?;
     match choices.iter().find(|choice| choice.value == text.value) {
-        Some(choice) if choice.available => Some(Spanned { value: choice.value, span: text.span }),
-        Some(choice) => {
-            findings
-                .report(
-                    ErrorCode::NotAvailable,
-                    &text.span,
-                    format!("`{key} = \"{}\"` is not available in this version", choice.value),
-                )
-                .label(choice.doc)
-                .hint(format!("this version has {}", listed(choices.iter().filter(|c| c.available))));
-            None
-        }
+        Some(choice) => Some(Spanned { value: choice.value, span: text.span }),
         None => {
             let hint = match nearest(&text.value, choices.iter().map(|choice| choice.value)) {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -91,7 +91,7 @@ fn a_lock_budget_shorter_than_one_attempt_is_a_contradiction() {
 #[test]
 fn keys_of_later_versions_are_known_but_not_available() {
     insta::assert_snapshot!(check(
-        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\non_ddl = \"follow\"\n\
+        "[services.films]\nhome = \"products/films\"\ntables = [\"public.film\"]\n\
          [services.stores]\nhome = \"products/stores\"\ntables = [\"public.store\"]\ncopies = [\"products/x\"]\n"
     ));
 }

@@ -160,11 +160,10 @@ async fn statements_there(runners: &[&mut Runner], turns: &[Turn]) -> Result<Sta
         })
         .collect();
     let made = cleave_plan::switch_together(&leaving, &first.source, &now()).map_err(|refusal| {
-        let code = if refusal.code == "C0730" { "C0730" } else { "C0711" };
-        let hint = if code == "C0730" {
-            "switch them one after the other"
-        } else {
-            "`cleave cancel` and apply a new plan"
+        let (code, hint) = match refusal.code.as_ref() {
+            "C0730" => ("C0730", "switch them one after the other"),
+            "C0542" => ("C0542", "then verify: the table is another since the last verification"),
+            _ => ("C0711", "`cleave cancel` and apply a new plan"),
         };
         let about = if turns.len() > 1 { format!("{}: ", refusal.object) } else { String::new() };
         EngineError::gate(code, about + &refusal.message).hint(hint)

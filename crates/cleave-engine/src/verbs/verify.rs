@@ -35,6 +35,7 @@ impl Runner {
             Some(row) if row.state == MoveState::Done && !row.paused => row,
             _ => self.open_row("verify").await?,
         };
+        let row = Box::pin(self.settle_columns(row)).await?;
         let comparing = self.comparing(&row)?;
         let step =
             self.events.step(&self.service, "verify", format!("compares {} tables", comparing.count()));

@@ -1,7 +1,9 @@
 //! Target transactions: each reads the owner row, checks the lease, applies whole source transactions and moves the
 //! position, all or nothing.
 
-use super::{Input, batch::Batch, router::Router, segment::value_bytes, sets::SetWriter, writer::Writer};
+use super::{
+    Input, Look, batch::Batch, router::Router, segment::value_bytes, sets::SetWriter, writer::Writer,
+};
 use crate::{
     Cancelled, FollowSpec, FollowState, Side, StreamError,
     error::On,
@@ -11,7 +13,7 @@ use crate::{
     },
 };
 use cleave_journal::{ApplierStatements, set_owner};
-use cleave_model::{Epoch, Lsn, QualifiedName};
+use cleave_model::{Epoch, Lsn, Oid, QualifiedName};
 use cleave_pg::{During, Session};
 use cleave_proto::pgoutput::{Change, Relation};
 use std::{sync::Arc, time::Duration};
@@ -30,32 +32,41 @@ enum Flow {
 
 /// Applies what the reader hands over.
 pub(super) struct Applier<W> {
-    spec: Arc<FollowSpec>,
-    stream: String,
-    session: Arc<Session>,
+    pub(super) spec: Arc<FollowSpec>,
+    pub(super) stream: String,
+    pub(super) session: Arc<Session>,
     journal: ApplierStatements,
     items: ItemReceiver,
-    reporter: Reporter,
+    pub(super) reporter: Reporter,
     flushed: watch::Sender<Lsn>,
-    router: Router,
-    writer: W,
+    pub(super) router: Router,
+    pub(super) writer: W,
     /// As it stands in `cleave.position`.
-    position: Lsn,
+    pub(super) position: Lsn,
     batch: Batch,
     /// Of the open target transaction, if there is one.
     armed: Option<bool>,
     /// Names of the target's tables were read under this epoch. They change only in a transaction that raises it, and
     /// the owner row, once read, keeps that transaction from committing.
     names_of: Option<Epoch>,
+    /// The source's columns as its catalog has them.
+    pub(super) looks: watch::Receiver<Option<Arc<Look>>>,
+    /// The look that was last taken in.
+    pub(super) looked_at: Lsn,
+    /// Tables of which looks have told what is not recorded yet.
+    pub(super) unrecorded: Vec<Oid>,
+    /// The open target transaction has changed columns of this table.
+    pub(super) altered: Option<QualifiedName>,
 }
 
 impl Applier<SetWriter> {
     pub(super) fn new(input: Input, journal: ApplierStatements) -> Self {
-        let Input { spec, session, items, position, flushed, reporter, memory, binary } = input;
+        let Input { spec, session, items, position, flushed, reporter, memory, binary, shapes, looks } =
+            input;
         let session = Arc::new(session);
         Self {
             stream: spec.stream(),
-            router: Router::new(Arc::clone(&spec), memory, binary),
+            router: Router::new(Arc::clone(&spec), memory, binary, shapes),
             writer: SetWriter::new(Arc::clone(&session)),
             spec,
             session,
@@ -67,6 +78,10 @@ impl Applier<SetWriter> {
             batch: Batch::default(),
             armed: None,
             names_of: None,
+            looks,
+            looked_at: Lsn::default(),
+            unrecorded: Vec::new(),
+            altered: None,
         }
     }
 }
@@ -133,6 +148,9 @@ impl<W: Writer> Applier<W> {
         }
         if self.arm(&relation.name, stop).await? == Flow::Stop {
             return Ok(Flow::Stop);
+        }
+        if self.router.outdated(relation).is_some() {
+            Box::pin(self.meet(relation)).await?;
         }
         let layout = self.router.layout(relation)?;
         self.batch.rows += 1;
@@ -270,6 +288,7 @@ impl<W: Writer> Applier<W> {
         // The first error is the reason of the second.
         written?;
         advanced?;
+        self.record_looks().await?;
         cleave_failpoint::hit_async("apply.commit.before").await;
         client.batch_execute("commit").await.during("committing what was applied").on(Side::Target)?;
         cleave_failpoint::hit_async("apply.commit.after").await;
@@ -277,7 +296,25 @@ impl<W: Writer> Applier<W> {
         self.position = end;
         self.flushed.send_replace(end);
         self.report(batch, end);
-        Ok(())
+        self.altered_now()?;
+        Box::pin(self.meet_look()).await
+    }
+
+    /// Opens a target transaction if the source is the home.
+    pub(super) async fn armed_now(&mut self) -> Result<bool, StreamError> {
+        self.open().await?;
+        if self.armed == Some(true) {
+            return Ok(true);
+        }
+        self.armed = None;
+        self.session.batch_execute("rollback").await.during("giving up a transaction").on(Side::Target)?;
+        Ok(false)
+    }
+
+    /// Commits what was done beside the source's transactions.
+    pub(super) async fn end_alone(&mut self) -> Result<(), StreamError> {
+        self.armed = None;
+        self.session.batch_execute("commit").await.during("committing a change of columns").on(Side::Target)
     }
 
     fn report(&self, batch: Batch, end: Lsn) {

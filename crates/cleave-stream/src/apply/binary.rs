@@ -23,7 +23,7 @@ enum Form {
 
 /// The types of columns, those of domains resolved once.
 const TYPES: &str = "
-    select a.attrelid, a.attname::pg_catalog.text, a.atttypid, b.oid, b.typtype = 'e'
+    select a.attrelid, a.attname::pg_catalog.text, a.atttypid, b.oid, b.typtype = 'e', a.attgenerated <> ''
     from pg_catalog.pg_attribute a
     join pg_catalog.pg_type t on t.oid = a.atttypid
     join pg_catalog.pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
@@ -42,16 +42,20 @@ impl BinaryTypes {
         let ours = read(target, target_oids, Side::Target).await?;
         let mut types = HashMap::new();
         for route in routes {
+            // The plugin sends columns that came since, too.
+            let sent =
+                theirs.iter().filter(|((table, _), column)| *table == route.source_oid && !column.generated);
+            if sent.count() > route.columns.len() {
+                return Ok(Self(None));
+            }
             for column in &route.columns {
                 let from = theirs.get(&(route.source_oid, column.source_name.clone()));
                 let into = ours.get(&(route.target_oid, column.target_name.clone()));
-                let (Some((oid, Some(from))), Some((_, Some(into)))) = (from, into) else {
-                    return Ok(Self(None));
-                };
-                if from != into {
+                let (Some(from), Some(into)) = (from, into) else { return Ok(Self(None)) };
+                if from.form.is_none() || from.form != into.form {
                     return Ok(Self(None));
                 }
-                types.insert((route.source_oid, column.source_name.clone()), *oid);
+                types.insert((route.source_oid, column.source_name.clone()), from.oid);
             }
         }
         Ok(Self(Some(Arc::new(types))))
@@ -68,7 +72,16 @@ impl BinaryTypes {
     }
 }
 
-type Types = HashMap<(Oid, Ident), (Oid, Option<Form>)>;
+/// A column's type.
+#[derive(Clone, Copy, Debug)]
+struct Typed {
+    oid: Oid,
+    /// None if its binary form is not known to be the same everywhere.
+    form: Option<Form>,
+    generated: bool,
+}
+
+type Types = HashMap<(Oid, Ident), Typed>;
 
 async fn read(client: &Client, tables: Vec<u32>, side: Side) -> Result<Types, StreamError> {
     let rows = client.query(TYPES, &[&tables]).await.during("reading the columns' types").on(side)?;
@@ -80,7 +93,7 @@ async fn read(client: &Client, tables: Vec<u32>, side: Side) -> Result<Types, St
             false if has_stable_binary_form(base) => Some(Form::BuiltIn(base)),
             false => None,
         };
-        ((table, name), (type_oid, form))
+        ((table, name), Typed { oid: type_oid, form, generated: row.get(5) })
     };
     Ok(rows.iter().map(of).collect())
 }

@@ -2,6 +2,8 @@
 //!
 //! - `applier`: target transactions: arming, lease, position, whole source transactions.
 //! - `router`: which table a change belongs to, and whether it still fits.
+//! - `look`: the source's columns as its catalog has them; `shape`: what has become of them; `reshape`: making it so on
+//!   the target.
 //! - `binary`: whether values come in their types' binary forms.
 //! - `sets`: how changes are written, many at once; `segment`: those that are written together; `steps`: what to
 //!   send for them; `fold`: what they come to per row; `many`: statements over many rows.
@@ -12,11 +14,14 @@ mod batch;
 mod binary;
 mod fold;
 mod layout;
+mod look;
 mod many;
 mod parameter;
+mod reshape;
 mod router;
 mod segment;
 mod sets;
+mod shape;
 mod statement;
 mod steps;
 mod table;
@@ -24,6 +29,9 @@ mod writer;
 
 pub(crate) use binary::BinaryTypes;
 pub(crate) use layout::RelationMemory;
+pub(crate) use look::{Look, look};
+pub(crate) use reshape::reshaped;
+pub(crate) use shape::CatalogTable;
 
 use crate::{
     Cancelled, FollowSpec, Side, StreamError,
@@ -31,7 +39,7 @@ use crate::{
     follow::{Reporter, item::ItemReceiver},
 };
 use applier::Applier;
-use cleave_journal::ApplierStatements;
+use cleave_journal::{ApplierStatements, Shape};
 use cleave_model::Lsn;
 use cleave_pg::{During, Session};
 use std::sync::Arc;
@@ -50,6 +58,10 @@ pub(crate) struct Input {
     pub(crate) reporter: Reporter,
     pub(crate) memory: RelationMemory,
     pub(crate) binary: BinaryTypes,
+    /// The source's tables as recorded with the position.
+    pub(crate) shapes: Vec<Shape>,
+    /// The source's tables as its catalog has them, the last look.
+    pub(crate) looks: watch::Receiver<Option<Arc<Look>>>,
 }
 
 /// Every statement of ours finds rows by a unique index, or has no index to find them by. Statistics of a table that was

@@ -29,6 +29,7 @@ fn layout(key: &[usize], always: bool) -> Layout {
         column("price", "numeric", Comparison::AsText, false),
     ];
     let routes = columns.iter().map(|column| ColumnRoute {
+        number: 0,
         source_name: column.name.clone(),
         target_name: column.name.clone(),
         identity_always: column.identity_always,

@@ -116,10 +116,10 @@ fn target(
         return Err(invalid(problem));
     };
     for routed in &route.columns {
-        let Some(column) = columns.get_mut(&routed.target_name) else {
-            return Err(invalid(format!("{name} has no column {}", routed.target_name)));
-        };
-        column.identity_always |= routed.identity_always;
+        // One that is missing is an error where rows come for it: another partition's change may have taken it away.
+        if let Some(column) = columns.get_mut(&routed.target_name) {
+            column.identity_always |= routed.identity_always;
+        }
     }
     let mut set_based = false;
     if let Identity::Key(key) = &route.identity {

@@ -207,6 +207,7 @@ where
     let taken = if missing.is_empty() { None } else { Some(snapshot(spec, round).await?) };
     let view = taken.as_ref().map(|taken| (taken.name.as_str(), taken.start));
     let first = Worker::start(spec, 0, view).await?;
+    first.record_shapes(spec, missing.iter().map(|place| spec.tables[*place].source_oid)).await?;
     let keeper = match view {
         Some((name, _)) if spec.jobs > 1 => Some(worker::in_snapshot(spec, name).await?),
         _ => None,

@@ -1,8 +1,13 @@
 //! One worker: a session in the snapshot on the source, a tagged session on the target, job after job.
 
 use super::{CopySpec, board::Job, brake::Brake, progress::Meter, rate::Rate};
-use crate::{CopyProgress, Side, StreamError, error::On, session::connect_writer};
-use cleave_journal::Copied;
+use crate::{
+    CopyProgress, Side, StreamError,
+    apply::{CatalogTable, look},
+    error::On,
+    session::connect_writer,
+};
+use cleave_journal::{Copied, Shape, record_shapes};
 use cleave_model::{Lsn, Oid, labels, quote_literal};
 use cleave_pg::{During, Session, connect};
 use std::{
@@ -133,5 +138,25 @@ impl Worker {
             let _gone = timeout(ROLLBACK_LIMIT, self.target.batch_execute("rollback")).await;
         }
         done
+    }
+}
+
+impl Worker {
+    /// Records which columns the tables have in the snapshot, before their rows are read in it. What was recorded in an
+    /// earlier snapshot is of rows that are gone.
+    pub(super) async fn record_shapes(
+        &self,
+        spec: &CopySpec,
+        tables: impl Iterator<Item = Oid>,
+    ) -> Result<(), StreamError> {
+        let tables: Vec<Oid> = tables.collect();
+        let Some(source) = self.source.as_ref().filter(|_| !tables.is_empty()) else { return Ok(()) };
+        let seen = look(&**source, &tables).await?;
+        let shapes: Vec<Shape> = seen.tables.iter().map(CatalogTable::shape).collect();
+        let what = "recording what the tables look like";
+        self.target.batch_execute("begin").await.during(what).on(Side::Target)?;
+        spec.lease.check(&*self.target).await?;
+        record_shapes(&*self.target, &spec.stream, &shapes).await?;
+        self.target.batch_execute("commit").await.during(what).on(Side::Target)
     }
 }

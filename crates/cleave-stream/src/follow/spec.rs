@@ -1,9 +1,12 @@
 //! What to follow.
 
-use cleave_journal::Lease;
+use cleave_journal::{Lease, Shape, ShapeColumn};
 use cleave_model::{DatabaseName, Direction, Ident, Lsn, Oid, ServiceName, labels};
 use cleave_pg::Endpoint;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// One stream: one slot on one source database, applied to one target.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct FollowSpec {
     /// Tables of the publication that this stream leaves to others. Changes of any other table without a route stop
     /// the stream.
     pub left_out: HashSet<Oid>,
+    /// Columns that are added, dropped, renamed or widened on the source are so on the target too. Else the stream stops.
+    pub follows_columns: bool,
     /// The target's lease, checked in every transaction.
     pub lease: Lease,
     /// Limits and intervals.
@@ -60,12 +65,50 @@ pub struct Route {
 /// Where the values of one column go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnRoute {
+    /// `attnum` on the source, which stays when it is renamed; 0 where it is not known.
+    pub number: i16,
     /// Name on the source.
     pub source_name: Ident,
     /// Name on the target.
     pub target_name: Ident,
     /// `generated always as identity` on the target: inserts override, updates leave it alone.
     pub identity_always: bool,
+}
+
+impl Route {
+    /// The same route when the table's columns on the source have become these; their counterparts are called as they are,
+    /// unless they were called otherwise before.
+    pub fn reshaped(&self, shape: &Shape) -> Self {
+        let before = |column: &ShapeColumn| {
+            self.columns.iter().find(|before| {
+                before.number == column.number
+                    || before.number == 0 && before.source_name.as_str() == column.name
+            })
+        };
+        let mut renamed = HashMap::new();
+        let mut columns = Vec::with_capacity(shape.columns.len());
+        for column in &shape.columns {
+            let (name, before) = (Ident::new(column.name.as_str()), before(column));
+            let own = before.filter(|before| before.source_name != before.target_name);
+            let target_name = own.map_or_else(|| name.clone(), |before| before.target_name.clone());
+            if let Some(before) = before {
+                renamed.insert(before.target_name.clone(), target_name.clone());
+            }
+            columns.push(ColumnRoute {
+                number: column.number,
+                source_name: name,
+                target_name,
+                identity_always: before.is_some_and(|before| before.identity_always),
+            });
+        }
+        let identity = match &self.identity {
+            Identity::Key(key) => {
+                Identity::Key(key.iter().map(|name| renamed.get(name).unwrap_or(name).clone()).collect())
+            }
+            Identity::Full => Identity::Full,
+        };
+        Self { columns, identity, ..self.clone() }
+    }
 }
 
 /// How the row that a change is about is found on the target.
@@ -100,6 +143,8 @@ pub struct FollowOptions {
     pub idle_limit: Duration,
     /// The longest pause between two attempts to reconnect.
     pub retry_pause_max: Duration,
+    /// Values may come in their types' binary forms.
+    pub binary: bool,
 }
 
 impl Default for FollowOptions {
@@ -114,6 +159,7 @@ impl Default for FollowOptions {
             source_memory_bytes: 1 << 30,
             idle_limit: Duration::from_secs(20),
             retry_pause_max: Duration::from_secs(5),
+            binary: true,
         }
     }
 }

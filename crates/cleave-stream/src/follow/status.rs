@@ -37,6 +37,8 @@ pub struct FollowCounters {
     pub bytes: u64,
     /// Connections lost and made again.
     pub reconnects: u64,
+    /// Changes of columns made on the target.
+    pub reshaped: u64,
 }
 
 /// A stream's report, replaced as a whole at each change.

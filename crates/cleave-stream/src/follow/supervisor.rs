@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     Cancelled, Canceller, Side, StreamError,
-    apply::{BinaryTypes, Input, RelationMemory, apply},
+    apply::{self, BinaryTypes, Input, RelationMemory, apply},
     cancel::cancellation,
     error::On,
     session::connect_writer,
 };
-use cleave_journal::{change_timeline, position};
-use cleave_model::{Lsn, Position, labels};
+use cleave_journal::{Shape, change_timeline, position};
+use cleave_model::{Direction, Lsn, Position, labels};
 use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationSession};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -109,7 +109,7 @@ async fn supervise(mut spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelle
             connected = connected(&spec) => match connected {
                 Ok(connected) => {
                     let before = connected.position;
-                    let ended = run(&spec, connected, &reporter, &memory, &stop).await;
+                    let ended = Box::pin(run(&spec, connected, &reporter, &memory, &stop)).await;
                     reporter.change(|status| worked = status.position.is_some_and(|now| now > before));
                     ended
                 }
@@ -127,6 +127,10 @@ async fn supervise(mut spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelle
         let passing = error.is_retryable();
         if matches!(error, StreamError::SpoolFull { .. }) {
             Arc::make_mut(&mut spec).options.spool_bytes = 0;
+        }
+        if let StreamError::ColumnsChanged { followed, .. } = &error {
+            Arc::make_mut(&mut spec).options.binary = *followed;
+            worked |= *followed;
         }
         reporter.change(|status| {
             status.state = if passing { FollowState::Retrying } else { FollowState::Failed };
@@ -150,6 +154,7 @@ struct Connected {
     replication: ReplicationSession,
     catch_up: Session,
     binary: BinaryTypes,
+    shapes: Vec<Shape>,
     watch: Session,
     target: Session,
     position: Lsn,
@@ -179,9 +184,22 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     if identity.timeline != known.timeline {
         take_over(spec, control, known, identity.timeline).await?;
     }
-    let binary = BinaryTypes::decide(&spec.routes, &watch, &target).await?;
+    let shapes = shapes_of(spec, &target).await?;
+    let routes = apply::reshaped(&spec.routes, &shapes);
+    let binary = match spec.options.binary {
+        true => BinaryTypes::decide(&routes, &watch, &target).await?,
+        false => BinaryTypes::default(),
+    };
     let catch_up = connect(&spec.source, &purpose).await.on(Side::Source)?;
-    Ok(Connected { replication, catch_up, binary, watch, target, position, marker })
+    Ok(Connected { replication, catch_up, binary, shapes, watch, target, position, marker })
+}
+
+/// What is recorded of the source's tables: of those of the copy. On the way back the home is nobody's to alter.
+async fn shapes_of(spec: &FollowSpec, target: &Session) -> Result<Vec<Shape>, StreamError> {
+    match spec.direction {
+        Direction::Forward => Ok(cleave_journal::shapes(&**target, &spec.stream()).await?),
+        Direction::Back => Ok(Vec::new()),
+    }
 }
 
 /// Stores that the position is one of the promoted source's timeline.
@@ -238,8 +256,9 @@ async fn run(
     memory: &RelationMemory,
     stop: &Cancelled,
 ) -> Result<(), StreamError> {
-    let Connected { replication, catch_up, binary, watch: watch_session, target, position, marker } =
+    let Connected { replication, catch_up, binary, shapes, watch: watch_session, target, position, marker } =
         connected;
+    let (looks, looks_seen) = watch::channel(None);
     let (flushed, flushed_seen) = watch::channel(position);
     let (output, items) = channel(spec.options.memory_bytes);
     reporter.change(|status| {
@@ -263,6 +282,8 @@ async fn run(
         reporter: reporter.clone(),
         memory: memory.clone(),
         binary,
+        shapes,
+        looks: looks_seen,
     };
     let applied = tokio::select! {
         biased;
@@ -273,7 +294,7 @@ async fn run(
             Some(Err(error)) => Err(StreamError::Task(error.to_string())),
             None => Err(StreamError::Task("the reader was never started".into())),
         },
-        watched = source_watch::run(spec, &watch_session, reporter) => watched.map(|never| match never {}),
+        watched = source_watch::run(spec, &watch_session, reporter, &looks) => watched.map(|never| match never {}),
     };
     if applied.is_ok() {
         end_reading.cancel();

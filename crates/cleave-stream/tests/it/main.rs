@@ -5,6 +5,7 @@
 mod arming;
 mod catching_up;
 mod chunks;
+mod columns;
 mod content;
 mod copy;
 mod in_progress;

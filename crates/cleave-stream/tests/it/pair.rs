@@ -13,7 +13,7 @@ use cleave_stream::{
 };
 use cleave_testkit::TestDatabase;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -95,7 +95,7 @@ impl Place {
     }
 
     /// Plain tables of schema public.
-    async fn tables(&self) -> Vec<(Oid, String)> {
+    pub(crate) async fn tables(&self) -> Vec<(Oid, String)> {
         let sql = "select c.oid, c.relname from pg_class c
                    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' order by 2";
         let rows = self.client.query(sql, &[]).await.unwrap();
@@ -106,6 +106,12 @@ impl Place {
     async fn columns(&self, table: Oid) -> Vec<(Ident, bool)> {
         let sql = "select attname, attidentity = 'a' from pg_attribute
                    where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = '' order by attnum";
+        let rows = self.client.query(sql, &[&table.0]).await.unwrap();
+        rows.iter().map(|row| (Ident::new(row.get::<_, String>(0)), row.get(1))).collect()
+    }
+
+    async fn numbers(&self, table: Oid) -> HashMap<Ident, i16> {
+        let sql = "select attname, attnum from pg_attribute where attrelid = $1 and attnum > 0 and not attisdropped";
         let rows = self.client.query(sql, &[&table.0]).await.unwrap();
         rows.iter().map(|row| (Ident::new(row.get::<_, String>(0)), row.get(1))).collect()
     }
@@ -128,6 +134,7 @@ pub(crate) struct Pair {
     pub(crate) m: Place,
     pub(crate) n: Place,
     pub(crate) options: FollowOptions,
+    pub(crate) follows_columns: bool,
 }
 
 impl Pair {
@@ -148,7 +155,7 @@ impl Pair {
             install(&mut place.client).await.unwrap();
             insert_owner(&place.client, &service, &home, Epoch(1)).await.unwrap();
         }
-        Self { service, m, n, options: FollowOptions::default() }
+        Self { service, m, n, options: FollowOptions::default(), follows_columns: false }
     }
 
     pub(crate) fn ends(&self, direction: Direction) -> (&Place, &Place) {
@@ -183,7 +190,9 @@ impl Pair {
         for (source_oid, name) in theirs {
             let target_oid = ours.iter().find(|(_, ours)| *ours == name).unwrap().0;
             let columns = target.columns(target_oid).await.into_iter();
+            let numbers = source.numbers(source_oid).await;
             let columns = columns.map(|(name, identity_always)| ColumnRoute {
+                number: numbers.get(&name).copied().unwrap_or_default(),
                 source_name: name.clone(),
                 target_name: name,
                 identity_always,
@@ -243,6 +252,7 @@ impl Pair {
             publication: labels::publication(&self.service, direction),
             routes: self.routes(direction, start).await,
             left_out: HashSet::new(),
+            follows_columns: self.follows_columns,
             lease: self.lease(direction).await,
             options: self.options.clone(),
         }

@@ -1,6 +1,7 @@
 //! Bad input and bad days: what is said, with which exit code, and that nothing is lost.
 
 mod bridge_use;
+mod columns;
 mod failover;
 mod hooks;
 mod locks;
