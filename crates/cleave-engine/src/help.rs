@@ -107,6 +107,9 @@ pub(crate) fn for_stopped(error: &StreamError, direction: Direction, service: &S
         StreamError::TableChanged { .. } => {
             format!("changes written since then are in the log in the new form; {anew}")
         }
+        StreamError::PartitionsChanged { .. } => format!(
+            "put the partitions back as they were, then `cleave resume {service}`; or, to take them as they are, {anew}"
+        ),
         StreamError::StrayWrite { .. } if direction == Direction::Back => {
             format!("the home is not touched by it; {anew}")
         }

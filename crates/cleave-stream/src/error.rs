@@ -244,6 +244,14 @@ pub enum StreamError {
         /// `service/direction`.
         stream: String,
     },
+    /// `C0560`: a table of the stream came, or went, with rows that no slot tells of.
+    #[error("the tables of the stream are not what they were: {table} {change}")]
+    PartitionsChanged {
+        /// The table or partition.
+        table: String,
+        /// As a sentence's end: "was detached from its table".
+        change: String,
+    },
     /// `C0531`: a copy is to wait for what the role may not see.
     #[error("the role on the {side} may not see how busy it is")]
     LoadUnknown {
@@ -283,6 +291,7 @@ impl StreamError {
             Self::Cancelled => "C0517",
             Self::SourceSetBack { .. } => "C0518",
             Self::SpoolFull { .. } => "C0530",
+            Self::PartitionsChanged { .. } => "C0560",
             Self::LoadUnknown { .. } => "C0531",
             Self::FailoverRefused { .. } => "C0532",
             Self::SourceIsStandby { .. } => "C0533",

@@ -2,8 +2,8 @@
 
 use crate::{EngineError, context::MoveContext, runner::Runner};
 use cleave_journal::{MoveRow, Verification, VerificationOutcome};
-use cleave_model::{Direction, Epoch, Oid};
-use cleave_pg::During;
+use cleave_model::{DatabaseName, Direction, Epoch, Oid};
+use cleave_pg::{During, Session};
 use cleave_plan::BridgeKind;
 use cleave_plan::cutover::Round;
 use std::time::Duration;
@@ -74,7 +74,10 @@ impl Runner {
         self.locks_gate(round, move_).await?;
         let accepted = self.protection_gate(round, move_).await?;
         let unproven = match round {
-            Round::Cutover => self.verification_gate(row, move_, epoch).await,
+            Round::Cutover => {
+                self.partitions_of_m_gate(move_).await?;
+                self.verification_gate(row, move_, epoch).await
+            }
             Round::Rollback => {
                 self.difference_gate(row, epoch)?;
                 self.partitions_gate(move_).await.map(|()| Vec::new())
@@ -106,18 +109,16 @@ impl Runner {
         }
         let oids: Vec<u32> =
             crate::streams::oids_at_target(&n, move_).await?.into_values().map(|oid| oid.0).collect();
-        let other = n
-            .query_opt(
-                "select inhrelid::regclass::text from pg_catalog.pg_inherits
-                 where inhparent = any ($1) and inhrelid <> all ($1) order by 1 limit 1",
-                &[&oids],
-            )
-            .await
-            .during("looking for partitions that are not in the plan")?;
-        let Some(other) = other else { return Ok(()) };
-        let other: String = other.get(0);
-        let message = format!("partition {other} was added in {} after the plan was made", move_.n.name);
-        Err(EngineError::gate("C0711", message).hint("move its rows to a planned partition and detach it"))
+        refuse_partitions(&n, &move_.n.name, &oids).await
+    }
+
+    /// The round itself looks under its locks whether there are as many tables as in the plan; here they get their names.
+    async fn partitions_of_m_gate(&self, move_: &MoveContext) -> Result<(), EngineError> {
+        if move_.plan.whole.is_some() {
+            return Ok(());
+        }
+        let m = move_.m.connect("gates").await?;
+        refuse_partitions(&m, &move_.m.name, &move_.plan.source_oids()).await
     }
 
     pub(super) fn stream_gate(&self, direction: Direction) -> Result<(), EngineError> {
@@ -260,4 +261,24 @@ impl Runner {
         }
         Ok(super::watch::rows_to_compare(verification))
     }
+}
+
+/// Refuses partitions of the tables `oids` that are not among them.
+async fn refuse_partitions(
+    session: &Session,
+    database: &DatabaseName,
+    oids: &[u32],
+) -> Result<(), EngineError> {
+    let other = session
+        .query_opt(
+            "select inhrelid::regclass::text from pg_catalog.pg_inherits
+             where inhparent = any ($1) and inhrelid <> all ($1) order by 1 limit 1",
+            &[&oids],
+        )
+        .await
+        .during("looking for partitions that are not in the plan")?;
+    let Some(other) = other else { return Ok(()) };
+    let other: String = other.get(0);
+    let message = format!("partition {other} was added in {database} after the plan was made");
+    Err(EngineError::gate("C0711", message).hint("move its rows to a planned partition and detach it"))
 }

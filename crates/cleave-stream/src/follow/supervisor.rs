@@ -156,6 +156,7 @@ struct Connected {
     binary: BinaryTypes,
     shapes: Vec<Shape>,
     watch: Session,
+    partitions: source_watch::Partitions,
     target: Session,
     position: Lsn,
     /// The last marker stored with it: the outcome of the commit that stored it may have been lost on the way.
@@ -190,8 +191,9 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
         true => BinaryTypes::decide(&routes, &watch, &target).await?,
         false => BinaryTypes::default(),
     };
+    let partitions = source_watch::Partitions::read(spec, &target).await?;
     let catch_up = connect(&spec.source, &purpose).await.on(Side::Source)?;
-    Ok(Connected { replication, catch_up, binary, shapes, watch, target, position, marker })
+    Ok(Connected { replication, catch_up, binary, shapes, watch, partitions, target, position, marker })
 }
 
 /// What is recorded of the source's tables: of those of the copy. On the way back the home is nobody's to alter.
@@ -256,8 +258,17 @@ async fn run(
     memory: &RelationMemory,
     stop: &Cancelled,
 ) -> Result<(), StreamError> {
-    let Connected { replication, catch_up, binary, shapes, watch: watch_session, target, position, marker } =
-        connected;
+    let Connected {
+        replication,
+        catch_up,
+        binary,
+        shapes,
+        watch: watch_session,
+        partitions,
+        target,
+        position,
+        marker,
+    } = connected;
     let (looks, looks_seen) = watch::channel(None);
     let (flushed, flushed_seen) = watch::channel(position);
     let (output, items) = channel(spec.options.memory_bytes);
@@ -294,7 +305,7 @@ async fn run(
             Some(Err(error)) => Err(StreamError::Task(error.to_string())),
             None => Err(StreamError::Task("the reader was never started".into())),
         },
-        watched = source_watch::run(spec, &watch_session, reporter, &looks) => watched.map(|never| match never {}),
+        watched = source_watch::run(spec, &watch_session, &partitions, reporter, &looks) => watched.map(|never| match never {}),
     };
     if applied.is_ok() {
         end_reading.cancel();

@@ -10,6 +10,7 @@ mod content;
 mod copy;
 mod in_progress;
 mod known_losses;
+mod neighbours;
 mod pair;
 mod promotion;
 mod resume;
