@@ -35,7 +35,7 @@ const IDENTITY: &str = "
 /// Another database of the server in which a service has a slot: what belongs to the server may be that one's.
 const ELSEWHERE: &str = "
     select database::text from pg_catalog.pg_replication_slots
-    where database <> pg_catalog.current_database() and slot_name ~ ('^cleave_' || $1 || '_(forward|back)_[0-9]+$') limit 1";
+    where database <> pg_catalog.current_database() and slot_name ~ ('^cleave_' || $1 || '_(forward|back)_[0-9]+(_d[0-9])?$') limit 1";
 
 /// One database that was looked at.
 struct Looked {

@@ -72,6 +72,16 @@ impl MoveContext {
         labels::slot(&self.service, direction, self.incarnation)
     }
 
+    /// Name of the slot of a detached group.
+    pub(crate) fn part_slot(&self, part: u32) -> String {
+        labels::of_part(&self.slot(Direction::Forward), part)
+    }
+
+    /// Name of the origin of a detached group's stream.
+    pub(crate) fn part_origin(&self, part: u32) -> String {
+        labels::of_part(&labels::origin(&self.service, Direction::Forward), part)
+    }
+
     /// Writes an entry into M's journal.
     pub(crate) async fn journal_m(
         &self,

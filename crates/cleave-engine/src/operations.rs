@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// One look of the engine at its service: streams that stopped, work that waits, verbs asked for.
 pub(crate) async fn serve(runner: &mut Runner, peers: &Peers) -> Result<(), EngineError> {
     runner.take_up_again().await;
-    let reported = runner.report_stopped_streams().await;
+    let reported = Box::pin(runner.tend_streams()).await;
     let reported = reported.and(runner.take_up_columns().await);
     let settled = runner.settle_references().await;
     // A row that cannot be settled must not keep a verb away that would help.

@@ -107,6 +107,9 @@ async fn moved(
             status.streams.push(stream);
         }
     }
+    if row.state == MoveState::Following {
+        status.problems.extend(crate::detached::problems(row, (m, &n)).await?);
+    }
     status.copy = copy(row, (m, &n), running).await?;
     if crate::bridge_use::has_bridge(row)? {
         status.bridge = Some(crate::bridge_use::look((m, &n), &service.name).await?);

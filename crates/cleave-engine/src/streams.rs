@@ -10,9 +10,9 @@ use cleave_stream::{
     ColumnRoute, Follow, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus, Identity, Route,
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a stream may take to end the transaction it is at.
@@ -23,6 +23,19 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct StreamPair {
     forward: Option<Arc<Stream>>,
     back: Option<Arc<Stream>>,
+    /// Of tables that were detached from the forward stream.
+    parts: BTreeMap<u32, Part>,
+}
+
+/// The stream of a detached group, and when it is tried again.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) stream: Arc<Stream>,
+    /// Written into the source's log when the stream began: once it is applied, so is what the group was detached for.
+    pub(crate) marker: String,
+    pub(crate) pause: Duration,
+    /// When it was seen to have stopped.
+    pub(crate) stopped: Option<Instant>,
 }
 
 /// A running stream.
@@ -85,11 +98,62 @@ impl StreamPair {
                 Direction::Back => &mut self.back,
             };
             if wanted && slot.as_ref().is_none_or(|stream| stream.handle.is_finished()) {
-                let handle = Follow::start(spec(move_, direction).await?);
+                if direction == Direction::Forward && crate::recopy::is_unfinished(move_, state).await? {
+                    continue;
+                }
+                let handle = Follow::start(spec(move_, direction, None).await?);
                 *slot = Some(Arc::new(Stream { handle, direction }));
             }
         }
+        if state == MoveState::Following && self.forward.is_some() {
+            self.start_parts(move_).await?;
+        }
         Ok(())
+    }
+
+    /// Starts the streams of detached groups that do not run; drops slots of groups that have joined again.
+    async fn start_parts(&mut self, move_: &MoveContext) -> Result<(), EngineError> {
+        let n = move_.n.connect("detached tables").await?;
+        let detached = cleave_journal::detached_tables(&*n, &move_.stream(Direction::Forward)).await?;
+        let wanted: BTreeSet<u32> = detached.iter().map(|table| table.part).collect();
+        crate::detached::drop_left_slots(move_, &wanted).await?;
+        self.parts.retain(|part, _| wanted.contains(part));
+        for part in wanted {
+            if self.parts.get(&part).is_none_or(|known| known.stream.handle.is_finished()) {
+                let pause = self.parts.get(&part).map_or(Duration::ZERO, |known| known.pause);
+                self.start_part(move_, part, pause).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a detached group's stream, to be tried again after a pause if it stops.
+    pub(crate) async fn start_part(
+        &mut self,
+        move_: &MoveContext,
+        part: u32,
+        pause: Duration,
+    ) -> Result<(), EngineError> {
+        let direction = Direction::Forward;
+        let spec = spec(move_, direction, Some(part)).await?;
+        let m = move_.m.connect("detached tables").await?;
+        let marker = format!("{}/d{part}/{}", move_.service, m.backend_pid());
+        cleave_pg::wal::emit_message(&m, labels::MESSAGE_MARKER, &marker).await?;
+        let stream = Arc::new(Stream { handle: Follow::start(spec), direction });
+        self.parts.insert(part, Part { stream, marker, pause, stopped: None });
+        Ok(())
+    }
+
+    /// The streams of detached groups.
+    pub(crate) fn parts(&mut self) -> &mut BTreeMap<u32, Part> {
+        &mut self.parts
+    }
+
+    /// Stops a detached group's stream after its current transaction.
+    pub(crate) async fn stop_part(&mut self, part: u32) {
+        if let Some(part) = self.parts.remove(&part) {
+            stopped(part.stream).await;
+        }
     }
 
     /// Stops one direction after its current transaction.
@@ -98,20 +162,35 @@ impl StreamPair {
             Direction::Forward => self.forward.take(),
             Direction::Back => self.back.take(),
         };
-        if let Some(stream) = stream.and_then(Arc::into_inner) {
-            // One that waits for a lock on its target is dropped: its transaction is rolled back and comes again.
-            let _ = tokio::time::timeout(STOP_LIMIT, stream.handle.stop()).await;
+        if let Some(stream) = stream {
+            stopped(stream).await;
         }
     }
 
-    /// Stops both.
+    /// Stops all.
     pub(crate) async fn stop_all(&mut self) {
+        let parts: Vec<u32> = self.parts.keys().copied().collect();
+        for part in parts {
+            self.stop_part(part).await;
+        }
         self.stop(Direction::Forward).await;
         self.stop(Direction::Back).await;
     }
 }
 
+async fn stopped(stream: Arc<Stream>) {
+    if let Some(stream) = Arc::into_inner(stream) {
+        // One that waits for a lock on its target is dropped: its transaction is rolled back and comes again.
+        let _ = tokio::time::timeout(STOP_LIMIT, stream.handle.stop()).await;
+    }
+}
+
 impl Stream {
+    /// True if a marker is applied and flushed.
+    pub(crate) fn has_marker(&self, marker: &str) -> bool {
+        self.handle.status().borrow().has_marker(marker)
+    }
+
     /// Waits until a marker is applied and flushed; false if it takes longer or the stream stops.
     pub(crate) async fn wait_for_marker(&self, marker: &str, limit: Duration) -> bool {
         matches!(tokio::time::timeout(limit, self.handle.marker_applied(marker)).await, Ok(Ok(())))
@@ -150,7 +229,11 @@ impl Stream {
     }
 }
 
-async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, EngineError> {
+async fn spec(
+    move_: &MoveContext,
+    direction: Direction,
+    part: Option<u32>,
+) -> Result<FollowSpec, EngineError> {
     let (source, target) = (move_.source_of(direction), move_.target_of(direction));
     let n = move_.n.connect("stream routes").await?;
     let target_oids = oids_at_target(&n, move_).await?;
@@ -159,7 +242,17 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
         .into_iter()
         .map(|copied| (copied.source_oid, copied.start))
         .collect();
-    let routes = move_.plan.row_tables().map(|table| {
+    let detached: BTreeMap<Oid, u32> = match direction {
+        Direction::Forward => cleave_journal::detached_tables(&*n, &move_.stream(direction)).await?,
+        Direction::Back => Vec::new(),
+    }
+    .into_iter()
+    .map(|table| (table.source_oid, table.part))
+    .collect();
+    // A table is followed by one stream: its group's, or the one of the others.
+    let (ours, others): (Vec<_>, Vec<_>) =
+        move_.plan.row_tables().partition(|table| detached.get(&table.oid()).copied() == part);
+    let routes = ours.into_iter().map(|table| {
         let n_oid = target_oids.get(&table.source_oid).copied().unwrap_or_default();
         let (source_oid, target_oid, start) = match direction {
             Direction::Forward => (table.oid(), n_oid, starts.get(&table.oid()).copied().unwrap_or_default()),
@@ -180,10 +273,14 @@ async fn spec(move_: &MoveContext, direction: Direction) -> Result<FollowSpec, E
         target_name: target.name.clone(),
         source: source.endpoint.clone(),
         target: target.endpoint.clone(),
-        slot: move_.slot(direction),
+        slot: part.map_or_else(|| move_.slot(direction), |part| move_.part_slot(part)),
+        part,
         publication: labels::publication(&move_.service, direction),
         routes: routes.collect(),
-        left_out: HashSet::new(),
+        left_out: match direction {
+            Direction::Forward => others.iter().map(|table| table.oid()).collect(),
+            Direction::Back => HashSet::new(),
+        },
         follows_columns: direction == Direction::Forward && move_.follows_columns,
         lease: move_.target_lease_of(direction).clone(),
         options: FollowOptions {

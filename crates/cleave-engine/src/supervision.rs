@@ -6,6 +6,26 @@ use cleave_journal::MoveRow;
 use cleave_model::Direction;
 
 impl Runner {
+    /// Looks after streams: a table that has stopped the others is detached; what else stops one is told.
+    pub(crate) async fn tend_streams(&mut self) -> Result<(), EngineError> {
+        let failure = self.streams.get(Direction::Forward).and_then(|stream| stream.failure());
+        if let Some(failure) = failure
+            && self.reported[0].as_ref() != Some(&failure.to_string())
+        {
+            match Box::pin(self.detach(&failure)).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    let problem = error.problem();
+                    let message = format!("the table cannot be detached: {}", problem.message);
+                    self.events.note(Some(&self.service), message);
+                }
+            }
+        }
+        self.report_stopped_streams().await?;
+        Box::pin(self.tend_detached()).await
+    }
+
     /// Stores the problem of a stream that has stopped for good. A stopped stream is started again by `resume`.
     pub(crate) async fn report_stopped_streams(&mut self) -> Result<(), EngineError> {
         for direction in [Direction::Forward, Direction::Back] {

@@ -21,6 +21,8 @@ pub struct Wishes {
     pub warm_up: Option<Duration>,
     /// What the workers of a copy read per second at most, instead of `limits.copy_rate`.
     pub copy_bytes_per_second: Option<u64>,
+    /// Tables that `resume` copies again, by patterns of their names on the source.
+    pub recopy: Vec<String>,
     /// When a copy pauses, where it is not to be as `limits` says.
     pub copy_load: cleave_stream::LoadLimits,
 }
@@ -32,6 +34,7 @@ const LESS_PROTECTION: &str = "accept_less_protection";
 const BRIDGE_IN_USE: &str = "bridge_in_use";
 const WARM_UP: &str = "warm_up_ms";
 const COPY_RATE: &str = "copy_bytes_per_second";
+const RECOPY: &str = "recopy";
 const COPY_LAG: &str = "copy_lag_bytes_max";
 const COPY_SESSIONS: &str = "copy_sessions_max";
 const COPY_TARGET_LOG: &str = "copy_target_log_bytes_max";
@@ -51,6 +54,7 @@ impl Wishes {
                 (!self.with.is_empty())
                     .then(|| self.with.iter().map(ServiceName::as_str).collect::<Vec<_>>().into()),
             ),
+            (RECOPY, (!self.recopy.is_empty()).then(|| self.recopy.clone().into())),
             (COPY_RATE, self.copy_bytes_per_second.map(Value::from)),
             (COPY_LAG, self.copy_load.lag_bytes_max.map(Value::from)),
             (COPY_SESSIONS, self.copy_load.sessions_max.map(Value::from)),
@@ -76,6 +80,13 @@ impl Wishes {
             bridge_in_use: arguments.get(BRIDGE_IN_USE).and_then(Value::as_bool).unwrap_or(false),
             warm_up: number(WARM_UP).map(Duration::from_millis),
             copy_bytes_per_second: number(COPY_RATE),
+            recopy: arguments
+                .get(RECOPY)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|text| text.as_str().map(str::to_owned))
+                .collect(),
             copy_load: cleave_stream::LoadLimits {
                 lag_bytes_max: number(COPY_LAG),
                 sessions_max: number(COPY_SESSIONS).and_then(|most| u32::try_from(most).ok()),
@@ -99,6 +110,7 @@ mod tests {
             bridge_in_use: true,
             warm_up: Some(Duration::from_secs(30)),
             copy_bytes_per_second: Some(1 << 20),
+            recopy: vec!["public.film".into()],
             copy_load: cleave_stream::LoadLimits {
                 lag_bytes_max: Some(1 << 21),
                 sessions_max: Some(12),

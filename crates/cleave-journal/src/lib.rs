@@ -8,6 +8,7 @@
 mod applying;
 mod bridge_use;
 mod copied;
+mod detached;
 mod entry;
 mod error;
 mod lease;
@@ -25,6 +26,7 @@ pub use bridge_use::{BridgeUse, BridgeUser, bridge_use, forget_bridge_use, keep_
 pub use copied::{
     Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
 };
+pub use detached::{DetachedTable, detached_tables, forget_part, record_detached, rejoin, reopen_copy};
 pub use entry::{Digest, Entry, EntryEvent, append, digest, entries, step_is_done};
 pub use error::JournalError;
 pub use lease::{LEASE_TTL, Lease, LeaseHolder};

@@ -1,7 +1,7 @@
 //! What a stream has durably applied on its target.
 
 use crate::{JournalError, error::During};
-use cleave_model::{Lsn, Position};
+use cleave_model::{Lsn, Position, labels};
 use tokio_postgres::{GenericClient, ToStatement, types::PgLsn};
 
 /// A row of `cleave.position`.
@@ -132,10 +132,13 @@ pub async fn delete_position(client: &impl GenericClient, stream: &str) -> Resul
     Ok(())
 }
 
-/// Forgets a stream: its position, its copied tables and those that were being copied.
+/// Forgets a stream: its position, its copied tables and those that were being copied, and its detached groups.
 pub async fn delete_stream(client: &impl GenericClient, stream: &str) -> Result<(), JournalError> {
     delete_position(client, stream).await?;
-    for table in ["copied", "copying", "shape"] {
+    for part in labels::parts() {
+        delete_position(client, &labels::part_of(stream, part)).await?;
+    }
+    for table in ["copied", "copying", "detached", "shape"] {
         client
             .execute(&format!("delete from cleave.{table} where stream = $1"), &[&stream])
             .await

@@ -138,3 +138,19 @@ create table if not exists cleave.shape (
   followed jsonb not null default '[]',
   primary key (stream, source_oid)
 );
+
+-- Since version 5. Tables that their stream leaves to a stream of their own, as a change of one of them was refused. The key
+-- is that of the refused row.
+create table if not exists cleave.detached (
+  stream text not null,
+  source_oid oid not null,
+  table_name text not null,
+  part integer not null,
+  cause boolean not null,
+  code text not null,
+  error text not null,
+  key jsonb,
+  position pg_lsn not null,
+  since timestamptz not null default clock_timestamp(),
+  primary key (stream, source_oid)
+);

@@ -44,14 +44,39 @@ pub fn copy_origin(service: &ServiceName, worker: usize) -> String {
     format!("cleave_{service}_copy_{worker}")
 }
 
+/// Groups of tables that a service can have detached at a time; each has a stream of its own.
+pub fn parts() -> std::ops::RangeInclusive<u32> {
+    1..=9
+}
+
+/// Name of what belongs to a detached group: slot and origin.
+pub fn of_part(name: &str, part: u32) -> String {
+    format!("{name}_d{part}")
+}
+
+/// Key in `cleave.position` of a detached group's stream.
+pub fn part_of(stream: &str, part: u32) -> String {
+    format!("{stream}/d{part}")
+}
+
+/// The name without the mark of a detached group, and the group.
+pub fn split_part(name: &str) -> (&str, Option<u32>) {
+    let split = name.rsplit_once("_d").and_then(|(rest, part)| Some((rest, part.parse().ok()?)));
+    match split {
+        Some((rest, part)) if parts().contains(&part) => (rest, Some(part)),
+        _ => (name, None),
+    }
+}
+
 /// True if a transaction with this origin was written by the peer of the stream that reads in `direction`, that is by
-/// the applier of the other direction, or by a copy worker when the way back reads.
+/// an applier of the other direction, or by a copy worker when the way back reads.
 pub fn is_peer_origin(service: &ServiceName, direction: Direction, name: &str) -> bool {
     let copy = || {
         name.strip_prefix(&format!("cleave_{service}_copy_"))
             .is_some_and(|worker| !worker.is_empty() && worker.bytes().all(|b| b.is_ascii_digit()))
     };
-    name == origin(service, direction.opposite()) || (direction == Direction::Back && copy())
+    let of_stream = || split_part(name).0 == origin(service, direction.opposite());
+    of_stream() || (direction == Direction::Back && copy())
 }
 
 /// Key of a stream in `cleave.position` and `cleave.copied`.

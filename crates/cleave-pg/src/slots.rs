@@ -180,6 +180,16 @@ pub async fn copy_temporary(client: &Client, from: &str, to: &str) -> Result<boo
     }
 }
 
+/// Copies a logical slot to one that stays, which starts where the other is confirmed. It is not kept by standbys, whatever the
+/// other is.
+///
+/// # Errors
+/// 53400 if no slot is free, 42501 if this role may not, 42710 if the name is taken; there is no such slot, or it can no longer be read.
+pub async fn copy(client: &Client, from: &str, to: &str) -> Result<(), PgError> {
+    let sql = "select pg_copy_logical_replication_slot($1::text, $2::text, false)";
+    client.execute(sql, &[&from, &to]).await.during(format!("copying the slot {from}")).map(|_| ())
+}
+
 /// The SQL that reads a slot of this session's database and moves it past what it gives: one output message a row,
 /// whole transactions until there are at least `messages`. The rows are kept on the server until the last is there.
 pub fn read_sql(name: &str, messages: u32, options: &[(&str, &str)]) -> String {

@@ -3,7 +3,7 @@
 //! Cleave drops what it has made itself, and only when a journal says so: a name alone is no proof, as anybody may choose one.
 //! What a move still needs stays. What it cannot tell, and what would let writers in, is for a person, with the statement.
 
-use cleave_model::{DatabaseName, Direction, QualifiedName, ServiceName, quote_ident, quote_literal};
+use cleave_model::{DatabaseName, Direction, QualifiedName, ServiceName, labels, quote_ident, quote_literal};
 use std::collections::BTreeSet;
 
 /// A move that some database of cleave.toml remembers.
@@ -168,8 +168,11 @@ struct Parts {
 impl Parts {
     fn of(kind: &LeftoverKind) -> Option<Self> {
         let (name, is_slot) = match kind {
-            LeftoverKind::Slot(name) => (name.strip_suffix("_tmp").unwrap_or(name), true),
-            LeftoverKind::Publication(name) | LeftoverKind::Origin(name) => (name.as_str(), false),
+            LeftoverKind::Slot(name) => {
+                (labels::split_part(name.strip_suffix("_tmp").unwrap_or(name)).0, true)
+            }
+            LeftoverKind::Publication(name) => (name.as_str(), false),
+            LeftoverKind::Origin(name) => (labels::split_part(name).0, false),
             LeftoverKind::Fence(_, service) | LeftoverKind::Identity(_, service) => {
                 return Some(Self { service: service.clone(), direction: None, incarnation: None });
             }
@@ -256,6 +259,10 @@ mod tests {
     fn what_a_move_needs_stays_and_what_it_has_left_goes() {
         assert_eq!(check(slot("cleave_films_forward_3"), Standing::Open), "in use");
         assert_eq!(check(slot("cleave_films_forward_3_tmp"), Standing::Cancelled), "drop");
+        assert_eq!(check(slot("cleave_films_forward_3_d2"), Standing::Cancelled), "drop");
+        assert_eq!(check(slot("cleave_films_forward_3_d2"), Standing::Open), "in use");
+        let origin = || LeftoverKind::Origin("cleave_films_forward_d2".into());
+        assert_eq!(check(origin(), Standing::Done), "drop");
         assert_eq!(check(slot("cleave_films_back_3"), Standing::DoneWithCopy), "in use");
         assert_eq!(check(slot("cleave_films_forward_3"), Standing::DoneWithCopy), "drop");
         assert_eq!(check(LeftoverKind::Origin("cleave_films_copy_7".into()), Standing::Done), "drop");

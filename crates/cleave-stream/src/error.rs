@@ -48,6 +48,19 @@ impl fmt::Display for Operation {
     }
 }
 
+/// The key of a row that could not be changed: for who asks, never for a log. Its `Debug` shows no value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FailedRow {
+    /// Column and value; `None` is null.
+    pub key: Vec<(String, Option<String>)>,
+}
+
+impl fmt::Debug for FailedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FailedRow({} columns)", self.key.len())
+    }
+}
+
 /// What can go wrong between two databases. Codes `C05xx`. Never a row value.
 #[derive(Debug, Error)]
 pub enum StreamError {
@@ -150,6 +163,8 @@ pub enum StreamError {
         operation: Operation,
         /// Rows met.
         rows: u64,
+        /// The row, where one change is to blame.
+        row: Option<FailedRow>,
     },
     /// `C0509`: the target refused a change.
     #[error("could not {operation} a row of {table}")]
@@ -158,6 +173,8 @@ pub enum StreamError {
         table: QualifiedName,
         /// What was to be done.
         operation: Operation,
+        /// The row, where one change is to blame.
+        row: Option<FailedRow>,
         /// Why.
         #[source]
         source: Box<PgError>,
@@ -295,6 +312,19 @@ impl StreamError {
             Self::LoadUnknown { .. } => "C0531",
             Self::FailoverRefused { .. } => "C0532",
             Self::SourceIsStandby { .. } => "C0533",
+        }
+    }
+
+    /// The table on the target whose change failed, and the row: an error of the table alone, which reconnecting does
+    /// not cure.
+    pub fn failed_table(&self) -> Option<(&QualifiedName, Option<&FailedRow>)> {
+        match self {
+            Self::RowMissing { table, row, .. } | Self::ChangeRefused { table, row, .. }
+                if !self.is_retryable() =>
+            {
+                Some((table, row.as_ref()))
+            }
+            _ => None,
         }
     }
 

@@ -21,7 +21,7 @@ pub use copy::{
     Busy, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
     SnapshotSource, copy_tables,
 };
-pub use error::{Operation, Side, StreamError};
+pub use error::{FailedRow, Operation, Side, StreamError};
 pub use follow::{
     ColumnRoute, Follow, FollowCounters, FollowHandle, FollowOptions, FollowSpec, FollowState, FollowStatus,
     Identity, Route,

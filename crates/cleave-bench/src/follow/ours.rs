@@ -62,6 +62,7 @@ pub(super) async fn prepare(arena: &Arena, source: &Client, database: &str) -> R
         source: from,
         target: Endpoint::parse(&arena.target.url(&mine))?,
         slot,
+        part: None,
         publication,
         routes: vec![route],
         follows_columns: false,

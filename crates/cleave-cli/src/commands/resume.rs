@@ -16,6 +16,11 @@ pub struct ResumeArgs {
     #[arg(value_name = "SERVICE")]
     pub service: Option<String>,
 
+    /// Empty these tables at the new home and read them anew, such as public.film or "public.film_*"; "*.*" for all, which
+    /// takes a new slot if the old one is lost
+    #[arg(long, value_name = "TABLE")]
+    pub recopy: Vec<String>,
+
     #[expect(missing_docs, reason = "its own flag says it")]
     #[command(flatten)]
     pub rehearsal: Rehearsal,
@@ -23,7 +28,8 @@ pub struct ResumeArgs {
 
 /// Runs the verb.
 pub async fn run(arguments: ResumeArgs, context: &Context) -> Result<ExitCode, Failure> {
-    let work = Work::begin(context)?;
+    let mut work = Work::begin(context)?;
+    work.wish(|wishes| wishes.recopy.clone_from(&arguments.recopy));
     let service = work.named(arguments.service.as_deref())?;
     let dry_run = arguments.rehearsal.dry_run;
     let undo = NextStep::cleave(["pause", service.as_str()], "the streams stand still", Risk::Reversible);

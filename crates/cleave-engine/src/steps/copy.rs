@@ -4,15 +4,18 @@
 use super::retention::watch_slot;
 use crate::{EngineError, context::MoveContext};
 use cleave_api::Event;
-use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState};
-use cleave_model::{Direction, Ident};
+use cleave_journal::{Copied, Entry, EntryEvent, MoveRow, MoveState};
+use cleave_model::{Direction, Ident, Oid};
 use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedTable};
 use cleave_stream::{
     Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
     SnapshotSlot, SnapshotSource, copy_tables,
 };
 use serde_json::json;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 use tokio::sync::watch;
 
 const STEP: &str = "copy";
@@ -43,6 +46,37 @@ pub(crate) async fn copy(
         move_.limits.jobs
     );
     let step = move_.events.step(&move_.service, STEP, summary);
+    let copied = Box::pin(fill(move_, made, &BTreeSet::new(), cancelled)).await?;
+    cleave_failpoint::hit_async("copy.after").await;
+    let rows: u64 = copied.iter().map(|table| table.rows).sum();
+    let bytes: u64 = copied.iter().map(|table| table.bytes).sum();
+    move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({ "rows": rows, "bytes": bytes })).await?;
+    cleave_failpoint::hit_async("copy.journaled").await;
+    step.finish(format!("{} rows, {}", cleave_model::format_count(rows), cleave_model::format_bytes(bytes)));
+    Ok(())
+}
+
+/// Copies tables that were copied once and whose record was taken back since; how many rows they have. Their indexes are
+/// there.
+pub(crate) async fn copy_again(
+    move_: &MoveContext,
+    made: Option<SnapshotSlot>,
+    cancelled: &Cancelled,
+) -> Result<u64, EngineError> {
+    let n = move_.n.connect("copy").await?;
+    let there = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
+    let there: BTreeSet<Oid> = there.into_iter().map(|table| table.source_oid).collect();
+    let copied = Box::pin(fill(move_, made, &there, cancelled)).await?;
+    Ok(copied.iter().map(|table| table.rows).sum())
+}
+
+/// Fills the tables that are not copied, but for those that are left out.
+async fn fill(
+    move_: &MoveContext,
+    made: Option<SnapshotSlot>,
+    left_out: &BTreeSet<Oid>,
+    cancelled: &Cancelled,
+) -> Result<Vec<Copied>, EngineError> {
     let snapshot = match &made {
         Some(slot) => {
             SnapshotSource::Given { name: slot.snapshot.clone(), consistent_point: slot.consistent_point() }
@@ -53,7 +87,9 @@ pub(crate) async fn copy(
     let (events, service) = (move_.events.clone(), move_.service.to_string());
     let exporter = Mutex::new(made);
     let (waits, waits_seen) = watch::channel(None);
-    let copying = copy_tables(spec(move_, snapshot, cancelled), move |progress: CopyProgress| {
+    let mut spec = spec(move_, snapshot, cancelled);
+    spec.tables.retain(|table| !left_out.contains(&table.source_oid));
+    let copying = copy_tables(spec, move |progress: CopyProgress| {
         if progress.snapshot_taken {
             // It would hold back the source's vacuum while indexes are built.
             exporter.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -69,13 +105,7 @@ pub(crate) async fn copy(
     if cancelled.is_cancelled() {
         return Err(EngineError::Interrupted);
     }
-    cleave_failpoint::hit_async("copy.after").await;
-    let rows: u64 = copied.iter().map(|table| table.rows).sum();
-    let bytes: u64 = copied.iter().map(|table| table.bytes).sum();
-    move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({ "rows": rows, "bytes": bytes })).await?;
-    cleave_failpoint::hit_async("copy.journaled").await;
-    step.finish(format!("{} rows, {}", cleave_model::format_count(rows), cleave_model::format_bytes(bytes)));
-    Ok(())
+    Ok(copied)
 }
 
 /// Takes over why the copy waits; false if that is no other reason than before.

@@ -9,9 +9,9 @@ mod retention;
 mod slot;
 mod way_back;
 
-pub(crate) use copy::{copy, is_copied, waits_for};
+pub(crate) use copy::{copy, copy_again, is_copied, waits_for};
 pub(crate) use finish::finish;
 pub(crate) use ladder::with_ladder;
 pub(crate) use prepare::{prepare_source, prepare_target};
-pub(crate) use slot::forward_slot;
+pub(crate) use slot::{DROP_LIMIT, forward_slot};
 pub(crate) use way_back::way_back;

@@ -147,10 +147,7 @@ impl Runner {
         let m = move_.m.connect("cancel").await?;
         cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?;
         cleave_pg::origins::drop(&m, &labels::origin(&self.service, Direction::Back)).await?;
-        for worker in 0..move_.limits.jobs {
-            cleave_pg::origins::drop(&n, &labels::copy_origin(&self.service, worker)).await?;
-        }
-        Ok(())
+        crate::detached::drop_origins(move_, &n).await
     }
 }
 

@@ -93,6 +93,7 @@ impl Runner {
             return Err(EngineError::gate("C0715", message).next(&["complete", self.service.as_str()]));
         }
         cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?;
+        crate::detached::drop_origins(move_, &n).await?;
         cleave_failpoint::hit_async("complete.origin_dropped").await;
         Ok(())
     }
@@ -139,6 +140,7 @@ impl Runner {
         drop_direction(move_, Direction::Back).await?;
         let n = move_.n.connect("complete").await?;
         cleave_pg::origins::drop(&n, &labels::origin(&self.service, Direction::Forward)).await?;
+        crate::detached::drop_origins(move_, &n).await?;
         cleave_failpoint::hit_async("complete.back_dropped").await;
         let m = move_.m.connect("complete").await?;
         cleave_pg::origins::drop(&m, &labels::origin(&self.service, Direction::Back)).await?;
@@ -187,6 +189,9 @@ pub(super) async fn drop_direction(move_: &MoveContext, direction: Direction) ->
     move_.target_lease_of(direction.opposite()).check(&*source).await?;
     move_.target_lease_of(direction).check(&*target).await?;
     cleave_pg::slots::drop(&source, &move_.slot(direction), DROP_LIMIT).await?;
+    if direction == Direction::Forward {
+        crate::detached::drop_slots(move_, &source).await?;
+    }
     cleave_failpoint::hit_async("drop_direction.slot").await;
     let publication = labels::publication(&move_.service, direction);
     sql(&source, &format!("drop publication if exists {}", publication.quoted())).await?;

@@ -62,6 +62,7 @@ impl Runner {
         for direction in [Direction::Forward, Direction::Back] {
             self.stream_gate(direction)?;
         }
+        self.detached_gate(move_).await?;
         if let Some(pooler) = &move_.pooler {
             pooler.gate(move_, round).await?;
         }

@@ -26,7 +26,9 @@ impl Runner {
         self.streams.stop_all().await;
         // What stops a stream again is told again.
         self.reported = [None, None];
-        Box::pin(self.resume()).await
+        let copied = Box::pin(self.recopy_where_needed(&row)).await?;
+        Box::pin(self.resume()).await?;
+        if copied { self.drop_copy_origins(&row).await } else { Ok(()) }
     }
 
     /// The open move, or one that has ended and whose copy is still followed.

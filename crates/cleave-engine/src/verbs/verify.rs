@@ -37,6 +37,9 @@ impl Runner {
         };
         let row = Box::pin(self.settle_columns(row)).await?;
         let comparing = self.comparing(&row)?;
+        if row.state == MoveState::Following {
+            self.detached_gate(&self.context(&row)?).await?;
+        }
         let step =
             self.events.step(&self.service, "verify", format!("compares {} tables", comparing.count()));
         let progress = progress(&self.events, self.service.as_str());

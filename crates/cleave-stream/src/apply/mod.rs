@@ -7,11 +7,13 @@
 //! - `binary`: whether values come in their types' binary forms.
 //! - `sets`: how changes are written, many at once; `segment`: those that are written together; `steps`: what to
 //!   send for them; `fold`: what they come to per row; `many`: statements over many rows.
+//! - `blame`: the row that a refused change was about.
 //! - `writer`: one by one; `statement`, `parameter`: one prepared statement per table and shape.
 
 mod applier;
 mod batch;
 mod binary;
+mod blame;
 mod fold;
 mod layout;
 mod look;

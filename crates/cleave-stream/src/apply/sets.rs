@@ -239,7 +239,7 @@ impl Sender {
             Ok(copied) if copied == rows => Ok(()),
             Ok(copied) => {
                 let (table, operation) = (table.clone(), Operation::Insert);
-                Err(StreamError::RowMissing { table, operation, rows: copied }.into())
+                Err(StreamError::RowMissing { table, operation, rows: copied, row: None }.into())
             }
             Err(error) if is_about_a_row(&error) => Err(Failure::Refused(oid)),
             Err(error) => Err(failed(error).into()),

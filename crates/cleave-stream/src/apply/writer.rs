@@ -1,6 +1,7 @@
 //! Turning routed changes into work on the target: the seam behind which another way of writing can stand.
 
 use super::{
+    blame::{Blame, blamed},
     layout::Layout,
     many::Many,
     parameter::Parameter,
@@ -71,6 +72,8 @@ struct InFlight {
     bytes: usize,
     /// Rows that it must meet.
     expected: u64,
+    /// The row, if it is one change's.
+    blame: Option<Blame>,
     answer: Answer,
 }
 
@@ -97,6 +100,7 @@ impl StatementWriter {
                 return Err(StreamError::ChangeRefused {
                     table: layout.table.name.clone(),
                     operation,
+                    row: None,
                     source,
                 });
             }
@@ -109,7 +113,7 @@ impl StatementWriter {
     /// of calls.
     async fn send(
         &mut self,
-        InFlight { table, operation, bytes, expected, mut answer }: InFlight,
+        InFlight { table, operation, bytes, expected, blame, mut answer }: InFlight,
     ) -> Result<(), StreamError> {
         while self.in_flight.len() >= IN_FLIGHT_MAX || self.in_flight_bytes > IN_FLIGHT_BYTES_MAX {
             if let Some(rows) = self.oldest().await? {
@@ -126,7 +130,7 @@ impl StatementWriter {
             None => answer,
         };
         self.in_flight_bytes += bytes;
-        self.in_flight.push_back(InFlight { table, operation, bytes, expected, answer });
+        self.in_flight.push_back(InFlight { table, operation, bytes, expected, blame, answer });
         Ok(())
     }
 
@@ -136,20 +140,23 @@ impl StatementWriter {
     }
 
     async fn oldest(&mut self) -> Result<Option<Met>, StreamError> {
-        let Some(InFlight { table, operation, bytes, expected, answer }) = self.in_flight.pop_front() else {
-            return Ok(None);
-        };
+        let Some(sent) = self.in_flight.pop_front() else { return Ok(None) };
+        let InFlight { table, operation, bytes, expected, blame, answer } = sent;
         self.in_flight_bytes -= bytes;
         match answer.await.during("applying a change") {
-            Ok(rows) => Ok(Some(Met { table, operation, expected, rows })),
-            Err(source) => Err(refused(table, operation, source)),
+            Ok(rows) => Ok(Some(Met { table, operation, expected, rows, blame })),
+            Err(source) => Err(blamed(refused(table, operation, source), blame.as_ref())),
         }
     }
 
     /// Sends a change as the statement that it is.
-    pub(super) async fn write_one(&mut self, layout: &Layout, change: &Change) -> Result<(), StreamError> {
+    pub(super) async fn write_one(
+        &mut self,
+        layout: &Arc<Layout>,
+        change: &Change,
+    ) -> Result<(), StreamError> {
         let planned = plan(layout, change)?;
-        self.send_planned(layout, planned).await
+        self.send_planned(layout, planned, Blame::new(layout, change)).await
     }
 
     /// Sends a statement that must meet so many rows.
@@ -164,7 +171,7 @@ impl StatementWriter {
         let bytes = parameters.iter().map(Parameter::bytes).sum();
         let answer = self.answer(statement, parameters);
         let (table, operation) = (layout.table.name.clone(), operation(&shape));
-        self.send(InFlight { table, operation, bytes, expected: rows, answer }).await
+        self.send(InFlight { table, operation, bytes, expected: rows, blame: None, answer }).await
     }
 
     /// Forgets what was sent: its transaction is rolled back.
@@ -173,19 +180,24 @@ impl StatementWriter {
         self.in_flight_bytes = 0;
     }
 
-    async fn send_planned(&mut self, layout: &Layout, planned: Planned) -> Result<(), StreamError> {
+    async fn send_planned(
+        &mut self,
+        layout: &Layout,
+        planned: Planned,
+        blame: Option<Blame>,
+    ) -> Result<(), StreamError> {
         let Planned { shape, parameters, otherwise } = planned;
         let statement = self.prepared(layout, &shape).await?;
         let bytes = parameters.iter().map(Parameter::bytes).sum();
         let (table, operation) = (layout.table.name.clone(), operation(&shape));
         let Some(otherwise) = otherwise else {
             let answer = self.answer(statement, parameters);
-            return self.send(InFlight { table, operation, bytes, expected: 1, answer }).await;
+            return self.send(InFlight { table, operation, bytes, expected: 1, blame, answer }).await;
         };
         self.flush().await?;
         let rows = self.session.execute_raw(&statement, parameters).await.during("applying a change");
-        let rows = rows.map_err(|source| refused(table, operation, source))?;
-        if rows == 0 { Box::pin(self.send_planned(layout, *otherwise)).await } else { Ok(()) }
+        let rows = rows.map_err(|source| blamed(refused(table, operation, source), blame.as_ref()))?;
+        if rows == 0 { Box::pin(self.send_planned(layout, *otherwise, blame)).await } else { Ok(()) }
     }
 }
 
@@ -225,19 +237,24 @@ struct Met {
     operation: Operation,
     expected: u64,
     rows: u64,
+    blame: Option<Blame>,
 }
 
 impl Met {
     /// Each change is about one row: fewer mean that the sides differ.
     fn check(self) -> Result<(), StreamError> {
-        let Self { table, operation, expected, rows } = self;
-        if rows == expected { Ok(()) } else { Err(StreamError::RowMissing { table, operation, rows }) }
+        let Self { table, operation, expected, rows, blame } = self;
+        if rows == expected {
+            return Ok(());
+        }
+        let row = blame.as_ref().map(Blame::row);
+        Err(StreamError::RowMissing { table, operation, rows, row })
     }
 }
 
 /// The error of a change that the target did not take.
 pub(super) fn refused(table: QualifiedName, operation: Operation, source: PgError) -> StreamError {
-    StreamError::ChangeRefused { table, operation, source: Box::new(source) }
+    StreamError::ChangeRefused { table, operation, row: None, source: Box::new(source) }
 }
 
 fn operation(shape: &Shape) -> Operation {

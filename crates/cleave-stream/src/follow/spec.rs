@@ -23,6 +23,8 @@ pub struct FollowSpec {
     pub source: Endpoint,
     /// Where they are applied.
     pub target: Endpoint,
+    /// Set for a group of tables that was detached from the stream of this direction, and has its own position and origin.
+    pub part: Option<u32>,
     /// The slot to read; its position row must be on the target.
     pub slot: String,
     /// The publication to read.
@@ -43,7 +45,14 @@ pub struct FollowSpec {
 impl FollowSpec {
     /// Key in `cleave.position`.
     pub fn stream(&self) -> String {
-        labels::stream(&self.service, self.direction)
+        let whole = labels::stream(&self.service, self.direction);
+        self.part.map(|part| labels::part_of(&whole, part)).unwrap_or(whole)
+    }
+
+    /// Origin of what it writes.
+    pub fn origin(&self) -> String {
+        let whole = labels::origin(&self.service, self.direction);
+        self.part.map(|part| labels::of_part(&whole, part)).unwrap_or(whole)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     session::connect_writer,
 };
 use cleave_journal::{Shape, change_timeline, position};
-use cleave_model::{Direction, Lsn, Position, labels};
+use cleave_model::{Direction, Lsn, Position};
 use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationSession};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -171,9 +171,8 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     end_leftover_sessions(&control, &purpose, Side::Target).await?;
     let watch = connect(&spec.source, &format!("watch {}", spec.stream())).await.on(Side::Source)?;
     end_leftover_sessions(&watch, &purpose, Side::Source).await?;
-    let origin = labels::origin(&spec.service, spec.direction);
     // The origin is free only once the earlier session is gone, so the position read after it is the last one.
-    let target = connect_writer(&spec.target, &purpose, &origin, spec.options.idle_limit).await?;
+    let target = connect_writer(&spec.target, &purpose, &spec.origin(), spec.options.idle_limit).await?;
     let stored = position(&*target, &spec.stream()).await?;
     let marker = stored.as_ref().and_then(|stored| stored.marker.clone());
     let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;

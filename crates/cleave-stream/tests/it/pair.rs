@@ -249,6 +249,7 @@ impl Pair {
             source: source.endpoint(),
             target: target.endpoint(),
             slot: self.slot(direction),
+            part: None,
             publication: labels::publication(&self.service, direction),
             routes: self.routes(direction, start).await,
             left_out: HashSet::new(),
