@@ -98,6 +98,11 @@ pub(crate) fn lease_lost(error: &StreamError) -> Option<EngineError> {
 pub(crate) fn for_stopped(error: &StreamError, direction: Direction, service: &ServiceName) -> String {
     let anew = format!("`cleave cancel {service}`, then `cleave apply {service}` copies anew");
     match error {
+        StreamError::SlotLost { .. } if direction == Direction::Forward => {
+            format!(
+                "nothing was applied; `cleave resume {service} --recopy '*.*'` copies all tables anew with a new slot"
+            )
+        }
         StreamError::SystemChanged { .. }
         | StreamError::FailoverRefused { .. }
         | StreamError::SourceSetBack { .. }

@@ -2,6 +2,7 @@
 
 mod bridge_use;
 mod columns;
+mod detached;
 mod failover;
 mod hooks;
 mod locks;
