@@ -19,7 +19,7 @@ const STEP: &str = "recopy";
 const PASS_LIMIT: Duration = Duration::from_secs(60);
 
 /// Leaves of a partitioned table, and the table itself.
-const LEAVES: &str = "select distinct t.relid from pg_catalog.unnest($1::oid[]) as of_pattern (oid), pg_catalog.pg_partition_tree(oid) t
+const LEAVES: &str = "select t.relid::oid from pg_catalog.unnest($1::oid[]) as of_pattern (oid), pg_catalog.pg_partition_tree(oid) t
     union select pg_catalog.unnest($1::oid[])";
 
 /// Tables at the new home with a trigger that fires for replicated rows, beside the fence.
