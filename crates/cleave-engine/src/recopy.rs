@@ -123,13 +123,19 @@ impl Runner {
         Err(EngineError::gate("C0563", message).next(&["resume", self.service.as_str(), "--recopy", "*.*"]))
     }
 
-    /// Origins of the copy go once the way back has passed what was written under them.
+    /// Origins of the copy, and of groups that it has made superfluous, go once the way back has passed what was written
+    /// under them.
     pub(crate) async fn drop_copy_origins(&self, row: &MoveRow) -> Result<(), EngineError> {
         let move_ = self.context(row)?;
         if self.pass_back(&move_, PASS_LIMIT).await? {
             let n = move_.n.connect("copy again").await?;
             for worker in 0..move_.limits.jobs {
                 cleave_pg::origins::drop(&n, &labels::copy_origin(&move_.service, worker)).await?;
+            }
+            let detached = detached_tables(&*n, &move_.stream(Direction::Forward)).await?;
+            let is_free = |part: &u32| detached.iter().all(|table| table.part != *part);
+            for part in labels::parts().filter(is_free) {
+                cleave_pg::origins::drop(&n, &move_.part_origin(part)).await?;
             }
         }
         Ok(())

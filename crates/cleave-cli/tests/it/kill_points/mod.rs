@@ -6,6 +6,7 @@
 
 mod coverage;
 mod crashes;
+mod detached;
 mod in_place;
 mod sample;
 mod splits;

@@ -75,6 +75,8 @@ pub(crate) enum Verb {
     Rollback,
     Complete,
     Cancel,
+    Resume,
+    Recopy,
 }
 
 impl Verb {
@@ -87,13 +89,15 @@ impl Verb {
             Self::Rollback => &["rollback", "--yes"],
             Self::Complete => &["complete", "--yes", "--bridge-in-use"],
             Self::Cancel => &["cancel", "--yes"],
+            Self::Resume => &["resume"],
+            Self::Recopy => &["resume", "--recopy", "*.*"],
         }
     }
 
     /// The state that the move is in when the verb has ended well.
     fn end_state(self) -> Option<&'static str> {
         match self {
-            Self::Apply | Self::Rollback => Some("following"),
+            Self::Apply | Self::Rollback | Self::Resume | Self::Recopy => Some("following"),
             Self::Cutover => Some("switched"),
             Self::Complete => Some("done"),
             Self::Cancel => Some("cancelled"),
@@ -104,7 +108,7 @@ impl Verb {
     /// Where the home is then.
     fn home(self) -> Option<Side> {
         match self {
-            Self::Apply | Self::Rollback | Self::Cancel => Some(Side::M),
+            Self::Apply | Self::Rollback | Self::Cancel | Self::Resume | Self::Recopy => Some(Side::M),
             Self::Cutover | Self::Complete => Some(Side::N),
             Self::Verify | Self::Repair => None,
         }
@@ -434,6 +438,22 @@ impl Stage {
     pub(crate) async fn on_m(&self, sql: &str) {
         if let Ok(client) = self.m.connect().await {
             drop(client.batch_execute(sql).await);
+        }
+    }
+
+    /// Runs on N.
+    pub(crate) async fn on_n(&self, sql: &str) {
+        self.n.connect().await.unwrap().batch_execute(sql).await.unwrap();
+    }
+
+    /// Waits until a query is true on a side.
+    pub(crate) async fn until(&self, side: Side, sql: &str) {
+        let database = if side == Side::M { &self.m } else { &self.n };
+        let client = database.connect().await.unwrap();
+        let deadline = Instant::now() + CRASH_LIMIT;
+        while !client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0) {
+            assert!(Instant::now() < deadline, "it never came: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
