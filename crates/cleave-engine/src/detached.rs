@@ -12,10 +12,13 @@ use crate::{
 use cleave_api::{Event, NextStep, Problem, Risk};
 use cleave_journal::{
     DetachedTable, EntryEvent, MoveRow, MoveState, detached_tables, forget_part, insert_position, position,
-    record_detached, rejoin,
+    record_detached, rejoin, retell_detached,
 };
 use cleave_model::{Direction, Lsn, Oid, ServiceName, labels};
-use cleave_pg::{During, Session, slots};
+use cleave_pg::{
+    During, Session,
+    slots::{self, WalStatus},
+};
 use cleave_plan::PlannedTable;
 use cleave_stream::{FailedRow, StreamError};
 use serde_json::{Map, Value, json};
@@ -32,7 +35,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// How far behind the others a group may be when it joins them: they stand still until it is there.
 const NEAR_BYTES: u64 = 16 << 20;
 /// How long they stand still at most.
-const JOIN_LIMIT: Duration = Duration::from_secs(30);
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
+/// Until the next attempt, if that was not enough.
+const JOIN_PAUSE: Duration = Duration::from_secs(120);
 /// How long the way back may take to pass what a group has written, before its origin is left for later.
 const PASS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -69,7 +74,7 @@ impl Runner {
         });
         let free = labels::parts().find(|part| before.iter().all(|known| known.part != *part));
         let (true, Some(part)) = (rest, free) else { return Ok(false) };
-        self.streams.stop(Direction::Forward).await;
+        // It has ended, and its session with it: the position is the last one.
         let Some(known) = position(&*n, &stream).await? else { return Ok(false) };
         let slot = copied_slot(&move_, part).await?;
         let tables: Vec<DetachedTable> = move_
@@ -117,7 +122,8 @@ impl Runner {
             self.streams.parts().iter().map(|(part, known)| (*part, known.clone())).collect();
         for (number, part) in parts {
             let Some(error) = part.stream.failure() else {
-                if part.stream.has_marker(&part.marker) && self.is_near(&part) {
+                let may = part.joins_after.is_none_or(|after| Instant::now() >= after);
+                if may && part.stream.has_marker(&part.marker) && self.is_near(&part) {
                     drop(part);
                     Box::pin(self.join(number)).await?;
                 }
@@ -130,8 +136,10 @@ impl Runner {
             let due = part.stopped.is_some_and(|stopped| stopped.elapsed() >= pause);
             drop(part);
             if !due {
-                if let Some(part) = self.streams.parts().get_mut(&number) {
-                    part.stopped.get_or_insert_with(Instant::now);
+                let known = self.streams.parts().get_mut(&number);
+                if let Some(part) = known.filter(|part| part.stopped.is_none()) {
+                    part.stopped = Some(Instant::now());
+                    self.tell_cause(number, &error).await?;
                 }
                 continue;
             }
@@ -143,6 +151,36 @@ impl Runner {
             self.streams.start_part(&move_, number, pause * 2).await?;
         }
         Ok(())
+    }
+
+    /// What stops a group now may be another row than the one that it was detached for.
+    async fn tell_cause(&self, part: u32, error: &StreamError) -> Result<(), EngineError> {
+        let Some(row) = self.row().await?.filter(|row| row.state == MoveState::Following) else {
+            return Ok(());
+        };
+        let move_ = self.context(&row)?;
+        let n = move_.n.connect("detached tables").await?;
+        let stream = move_.stream(Direction::Forward);
+        let Some(at) = position(&*n, &labels::part_of(&stream, part)).await? else { return Ok(()) };
+        let failed = error.failed_table();
+        let cause = failed.and_then(|(table, _)| {
+            move_.plan.row_tables().find(|planned| planned.target.qualified() == *table)
+        });
+        let told = DetachedTable {
+            source_oid: cause.map_or(Oid(0), PlannedTable::oid),
+            table: String::new(),
+            part,
+            cause: true,
+            code: error.code().to_owned(),
+            error: with_causes(error),
+            key: failed.and_then(|(_, row)| row).map(key),
+            position: at.position.lsn,
+            since: String::new(),
+        };
+        sql(&n, "begin").await?;
+        move_.n_lease.check(&*n).await?;
+        retell_detached(&*n, &stream, &told).await?;
+        sql(&n, "commit").await
     }
 
     fn is_near(&self, part: &Part) -> bool {
@@ -163,6 +201,9 @@ impl Runner {
         let joined = self.join_standing(&move_, part).await;
         // They go on whatever came of it.
         self.streams.start(&move_, row.state).await?;
+        if let Some(part) = self.streams.parts().get_mut(&part) {
+            part.joins_after = Some(Instant::now() + JOIN_PAUSE);
+        }
         if joined? {
             self.events.note(Some(&self.service), "detached tables are followed with the others again");
             self.drop_part_origin(&move_, part).await?;
@@ -340,7 +381,7 @@ fn problem(
     with_key: bool,
 ) -> Problem {
     let mut problem = Problem::warning("C0561", told(tables));
-    let cause = tables.iter().find(|table| table.cause);
+    let cause = tables.iter().find(|table| table.cause).or_else(|| tables.first());
     if let Some(cause) = cause {
         problem.causes.push(format!("{} {}", cause.code, cause.error));
         if let Some(key) = cause.key.as_ref().filter(|_| with_key) {
@@ -378,7 +419,13 @@ pub(crate) async fn problems(
         let part = group.first().map_or(0, |table| table.part);
         let slot = labels::of_part(&labels::slot(&row.service, Direction::Forward, row.id), part);
         let slot = slots::health(m, &slot).await?;
-        problems.push(problem(&row.service, group, slot.map(|slot| slot.retained_bytes), true));
+        let kept = slot.filter(|slot| slot.wal_status != WalStatus::Lost && slot.invalidation.is_none());
+        let retained = kept.as_ref().map(|slot| slot.retained_bytes);
+        let mut problem = problem(&row.service, group, retained, true);
+        if kept.is_none() {
+            problem.causes.push("their slot is lost: only `--recopy` leads on".to_owned());
+        }
+        problems.push(problem);
     }
     Ok(problems)
 }

@@ -100,7 +100,7 @@ pub(crate) fn for_stopped(error: &StreamError, direction: Direction, service: &S
     match error {
         StreamError::SlotLost { .. } if direction == Direction::Forward => {
             format!(
-                "nothing was applied; `cleave resume {service} --recopy '*.*'` copies all tables anew with a new slot"
+                "nothing was applied; before a cutover, `cleave resume {service} --recopy '*.*'` copies all tables anew with a new slot"
             )
         }
         StreamError::SystemChanged { .. }

@@ -36,6 +36,8 @@ pub(crate) struct Part {
     pub(crate) pause: Duration,
     /// When it was seen to have stopped.
     pub(crate) stopped: Option<Instant>,
+    /// It has held up the others once, and is not to do so again at once.
+    pub(crate) joins_after: Option<Instant>,
 }
 
 /// A running stream.
@@ -140,7 +142,7 @@ impl StreamPair {
         let marker = format!("{}/d{part}/{}", move_.service, m.backend_pid());
         cleave_pg::wal::emit_message(&m, labels::MESSAGE_MARKER, &marker).await?;
         let stream = Arc::new(Stream { handle: Follow::start(spec), direction });
-        self.parts.insert(part, Part { stream, marker, pause, stopped: None });
+        self.parts.insert(part, Part { stream, marker, pause, stopped: None, joins_after: None });
         Ok(())
     }
 

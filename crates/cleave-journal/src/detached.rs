@@ -57,6 +57,32 @@ pub async fn record_detached(
     Ok(())
 }
 
+/// Says anew what stops a group: the table, if it is one's, the error and the key of the row.
+pub async fn retell_detached(
+    transaction: &impl GenericClient,
+    stream: &str,
+    cause: &DetachedTable,
+) -> Result<(), JournalError> {
+    transaction
+        .execute(
+            "update cleave.detached set cause = source_oid = $3, code = $4, error = $5, position = $7,
+                    key = case when source_oid = $3 then $6::jsonb end
+             where stream = $1 and part = $2",
+            &[
+                &stream,
+                &part_number(cause.part),
+                &cause.source_oid.0,
+                &cause.code,
+                &cause.error,
+                &cause.key,
+                &PgLsn::from(cause.position.0),
+            ],
+        )
+        .await
+        .during("say anew what stops detached tables")?;
+    Ok(())
+}
+
 fn part_number(part: u32) -> i32 {
     i32::try_from(part).unwrap_or(i32::MAX)
 }

@@ -26,7 +26,9 @@ pub use bridge_use::{BridgeUse, BridgeUser, bridge_use, forget_bridge_use, keep_
 pub use copied::{
     Copied, Copying, begin_chunks, copied_tables, finish_chunk, record_copied, tables_in_chunks,
 };
-pub use detached::{DetachedTable, detached_tables, forget_part, record_detached, rejoin, reopen_copy};
+pub use detached::{
+    DetachedTable, detached_tables, forget_part, record_detached, rejoin, reopen_copy, retell_detached,
+};
 pub use entry::{Digest, Entry, EntryEvent, append, digest, entries, step_is_done};
 pub use error::JournalError;
 pub use lease::{LEASE_TTL, Lease, LeaseHolder};

@@ -32,7 +32,8 @@ const PARTITIONS: &str = "
     from (select distinct pg_catalog.pg_partition_root(oid) as root from pg_catalog.unnest($1::oid[]) as of_route (oid)) as roots,
          pg_catalog.pg_partition_tree(roots.root) as t
          join pg_catalog.pg_class c on c.oid = t.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    where t.isleaf and c.relkind = 'r' and t.relid <> all ($1::oid[]) and t.relid <> all ($2::oid[])
+    where t.isleaf and c.relkind = 'r'
+      and not exists (select from pg_catalog.unnest($1::oid[] || $2::oid[]) as known (oid) where known.oid = t.relid)
       and pg_catalog.pg_relation_size(t.relid) > 0
     union all
     select k.name, case when c.oid is null then 'was dropped' else 'was detached from its table' end

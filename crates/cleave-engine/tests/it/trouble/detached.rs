@@ -1,9 +1,9 @@
 //! A table that cannot go on does not hold up the others, and tables that are copied again.
 
 use super::servers::verified;
-use super::stage::{House, LIMIT, Stage, on, switched};
+use super::stage::{House, LIMIT, SCHEMA, Stage, on, switched};
 use cleave_engine::{Answer, EngineError, Events, Topology, Verb, Wishes};
-use cleave_sandbox::Version;
+use cleave_sandbox::{Cluster, Options, Version};
 use cleave_stream::cancellation;
 use cleave_testkit::TestDatabase;
 
@@ -189,6 +189,11 @@ bridge = "forward"
     stage.on_n(CHECK.at_n).await;
     // One engine runs both.
     let running = other.run();
+    // A target that lets the one service wait.
+    let lock = stage.on_n("begin; lock table films.film").await;
+    stage.on_m("insert into film (title) values ('waits'); insert into actor values (999, 'goes on')").await;
+    other.until(&other.n, "select count(*) = 1 from films.actor where id = 999").await;
+    lock.batch_execute("rollback").await.unwrap();
     stage.on_m(CHECK.at_m).await;
     let problem = running.problem("C0509").await;
     assert!(problem.message.contains("films.film"), "{problem:?}");
@@ -197,6 +202,51 @@ bridge = "forward"
     stage.until(&stage.n, "select count(*) = 0 from cleave.detached").await;
     running.stop().await;
     other.verb(Verb::Cancel).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_stops_detached_tables_is_told_anew_when_it_is_another_row() {
+    let house = house("next_poison", Version::V16, Version::V16).await;
+    let stage = &house.stage;
+    stage.on_n(CHECK.at_n).await;
+    stage.on_n("alter table films.film_part add constraint second check (part <> 77)").await;
+    let running = stage.run();
+    stage
+        .on_m("insert into film (id, title) values (1000, 'poison'); insert into film_part values (1000, 77)")
+        .await;
+    running.problem("C0561").await;
+    stage.on_n(CHECK.mended).await;
+    stage.verb(Verb::Resume).await.unwrap();
+    let retold = r#"select count(*) = 1 from cleave.detached
+        where cause and table_name = 'public.film_part' and key = '{"film_id": "1000", "part": "77"}'"#;
+    stage.until(&stage.n, retold).await;
+    stage.on_n("alter table films.film_part drop constraint second").await;
+    // Nobody has to say that it was mended.
+    stage.until(&stage.n, "select count(*) = 0 from cleave.detached").await;
+    running.stop().await;
+    verified(stage).await;
+}
+
+#[tokio::test]
+async fn without_a_free_slot_a_table_that_cannot_go_on_stops_the_stream_as_a_whole() {
+    let m =
+        Cluster::start(Version::V16, &Options::new().setting("max_replication_slots", "2")).await.unwrap();
+    m.create_database("shop").await.unwrap();
+    let n = TestDatabase::create(Version::V18, "no_free_slot").await.unwrap();
+    let stage = Stage::new(&m.url("shop"), &n.url()).with(r#"tables = ["public.film"]"#, ALL);
+    stage.on_m(SCHEMA).await;
+    stage.on_m(MORE).await;
+    stage.apply().await.unwrap();
+    stage.on_m("select pg_create_physical_replication_slot('somebody')").await;
+    stage.on_n(CHECK.at_n).await;
+    let running = stage.run();
+    stage.on_m(CHECK.at_m).await;
+    let problem = running.problem("C0509").await;
+    assert!(problem.message.contains("films.film"), "{problem:?}");
+    stage.on_n(CHECK.mended).await;
+    stage.verb(Verb::Resume).await.unwrap();
+    stage.until(&stage.n, "select count(*) = 1 from films.film where id = 1000").await;
+    running.stop().await;
 }
 
 #[tokio::test]
