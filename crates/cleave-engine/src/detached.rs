@@ -20,7 +20,7 @@ use cleave_pg::{
     slots::{self, WalStatus},
 };
 use cleave_plan::PlannedTable;
-use cleave_stream::{FailedRow, StreamError};
+use cleave_stream::{FailedRow, StreamError, connect_writer};
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeSet,
@@ -38,6 +38,9 @@ const NEAR_BYTES: u64 = 16 << 20;
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
 /// Until the next attempt, if that was not enough.
 const JOIN_PAUSE: Duration = Duration::from_secs(120);
+/// How long the server may take to end the session of a stream that was stopped, and how often that is looked at.
+const GONE_LIMIT: Duration = Duration::from_secs(5);
+const GONE_LOOK: Duration = Duration::from_millis(50);
 /// How long the way back may take to pass what a group has written, before its origin is left for later.
 const PASS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -196,6 +199,8 @@ impl Runner {
             return Ok(());
         };
         let move_ = self.context(&row)?;
+        // A comparison has a hand on the stream that is to stop.
+        self.end_watch().await;
         self.streams.stop(Direction::Forward).await;
         cleave_failpoint::hit_async("rejoin.stopped").await;
         let joined = self.join_standing(&move_, part).await;
@@ -225,6 +230,12 @@ impl Runner {
             return Ok(false);
         }
         self.streams.stop_part(part).await;
+        // Both origins can be had only once the streams' sessions are gone: what a stream that was dropped has sent last is
+        // committed by then, or never will be, and nothing moves either position before this has ended.
+        let (whole, own) = (labels::origin(&self.service, Direction::Forward), move_.part_origin(part));
+        let (Some(_whole), Some(_own)) = (alone(move_, &whole).await?, alone(move_, &own).await?) else {
+            return Ok(false);
+        };
         let main = position(&*n, &stream).await?.map(|known| known.position.lsn);
         let ours = position(&*n, &labels::part_of(&stream, part)).await?.map(|known| known.position.lsn);
         let Some(start) = main.zip(ours).filter(|(main, ours)| ours >= main).map(|(_, ours)| ours) else {
@@ -246,7 +257,11 @@ impl Runner {
     async fn drop_part_origin(&self, move_: &MoveContext, part: u32) -> Result<(), EngineError> {
         if self.pass_back(move_, PASS_LIMIT).await? {
             let n = move_.n.connect("join").await?;
-            cleave_pg::origins::drop(&n, &move_.part_origin(part)).await?;
+            match cleave_pg::origins::drop(&n, &move_.part_origin(part)).await {
+                // Its session is on its way out.
+                Err(error) if error.sqlstate() == Some("55006") => {}
+                dropped => dropped?,
+            }
         }
         Ok(())
     }
@@ -270,6 +285,23 @@ impl Runner {
         Err(EngineError::gate("C0561", told(&detached))
             .hint(way_out(&self.service))
             .next(&["status", self.service.as_str()]))
+    }
+}
+
+/// A session that has an origin; none if another one keeps it.
+async fn alone(move_: &MoveContext, origin: &str) -> Result<Option<Session>, EngineError> {
+    let began = Instant::now();
+    loop {
+        match connect_writer(&move_.n.endpoint, "join", origin, JOIN_LIMIT).await {
+            Ok(session) => return Ok(Some(session)),
+            Err(StreamError::Server { source, .. }) if source.sqlstate() == Some("55006") => {
+                if began.elapsed() >= GONE_LIMIT {
+                    return Ok(None);
+                }
+                tokio::time::sleep(GONE_LOOK).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
