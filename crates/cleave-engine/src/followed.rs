@@ -23,16 +23,23 @@ impl Runner {
         if reshaped == self.reshaped {
             return Ok(());
         }
-        let Some(row) = self.row().await? else { return Ok(()) };
-        if self.bring_up_to_date(&row).await? {
-            // It reads what was changed, and knows the columns that were planned.
-            self.streams.stop(Direction::Back).await;
-            if let Some(row) = self.row().await?.filter(|row| row.state.is_open() && !row.paused) {
-                let move_ = self.context(&row)?;
-                self.streams.start(&move_, row.state).await?;
-            }
+        if let Some(row) = self.row().await? {
+            self.renew_columns(&row).await?;
         }
         self.reshaped = reshaped;
+        Ok(())
+    }
+
+    /// The plan, and the stream of the way back: it reads what was changed, and knows the columns that were planned.
+    async fn renew_columns(&mut self, row: &MoveRow) -> Result<(), EngineError> {
+        if !self.bring_up_to_date(row).await? {
+            return Ok(());
+        }
+        self.streams.stop(Direction::Back).await;
+        if let Some(row) = self.row().await?.filter(|row| row.state.is_open() && !row.paused) {
+            let move_ = self.context(&row)?;
+            self.streams.start(&move_, row.state).await?;
+        }
         Ok(())
     }
 
@@ -108,7 +115,7 @@ impl Runner {
                 return Ok(row);
             }
             sleep(SETTLE_LOOK).await;
-            self.take_up_columns().await?;
+            self.renew_columns(&row).await?;
             row = self.open_row("verify").await?;
         }
     }
