@@ -204,6 +204,11 @@ impl Runner {
         self.streams.stop(Direction::Forward).await;
         cleave_failpoint::hit_async("rejoin.stopped").await;
         let joined = self.join_standing(&move_, part).await;
+        // What the group has followed of its tables' columns is to be known to the others.
+        let move_ = match self.bring_up_to_date(&row).await? {
+            true => self.context(&self.open_row("join").await?)?,
+            false => move_,
+        };
         // They go on whatever came of it.
         self.streams.start(&move_, row.state).await?;
         if let Some(part) = self.streams.parts().get_mut(&part) {

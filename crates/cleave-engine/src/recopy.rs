@@ -22,6 +22,11 @@ const PASS_LIMIT: Duration = Duration::from_secs(60);
 const LEAVES: &str = "select t.relid::oid from pg_catalog.unnest($1::oid[]) as of_pattern (oid), pg_catalog.pg_partition_tree(oid) t
     union select pg_catalog.unnest($1::oid[])";
 
+/// Columns that are copied.
+const COLUMNS: &str = "
+    select attrelid, attname::text from pg_catalog.pg_attribute
+    where attrelid = any ($1::oid[]) and attnum > 0 and not attisdropped and attgenerated = ''";
+
 /// Tables at the new home with a trigger that fires for replicated rows, beside the fence.
 const TRIGGERED: &str = "
     select c.oid::pg_catalog.regclass::text, t.tgname::text
@@ -60,6 +65,7 @@ impl Runner {
         let n = move_.n.connect("copy again").await?;
         let tables = with_groups(&n, move_, tables).await?;
         refuse_triggers(&n, move_, &tables).await?;
+        refuse_other_columns(&m, move_, &tables).await?;
         let lost = is_lost(&m, &n, move_).await?;
         self.refuse_too_few(move_, &tables, lost, &n).await?;
         let summary = format!("reads {} tables of {} again", tables.len(), move_.m.name);
@@ -215,6 +221,30 @@ async fn is_lost(m: &Session, n: &Session, move_: &MoveContext) -> Result<bool, 
     let same = facts.system_identifier == known.position.system_identifier
         && (facts.timeline == known.position.timeline || found.synced);
     Ok(!(readable && behind && same))
+}
+
+/// The copy reads the columns that are planned, and the stream takes those of its snapshot for copied.
+async fn refuse_other_columns(
+    m: &Session,
+    move_: &MoveContext,
+    tables: &BTreeSet<Oid>,
+) -> Result<(), EngineError> {
+    let oids: Vec<u32> = tables.iter().map(|oid| oid.0).collect();
+    let rows = m.query(COLUMNS, &[&oids]).await.during("looking at the tables' columns")?;
+    let now: BTreeSet<(u32, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for table in move_.plan.row_tables().filter(|table| tables.contains(&table.oid())) {
+        let planned: BTreeSet<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let there: BTreeSet<&str> =
+            now.iter().filter(|(oid, _)| *oid == table.source_oid).map(|(_, name)| name.as_str()).collect();
+        if let Some(column) = planned.symmetric_difference(&there).next() {
+            let message =
+                format!("the columns of {} have changed on the source: {column}", table.source.qualified());
+            return Err(EngineError::gate("C0563", message).hint(
+                "let the stream come to that change first, or take the move back with `cleave cancel` and apply it anew",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// In one transaction: what stands in the tables is to go, and nobody may follow before it is read anew.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Route, Side, StreamError, error::On};
 use cleave_journal::{Shape, follow_shape};
-use cleave_model::{Ident, Oid, QualifiedName, labels};
+use cleave_model::{Ident, Oid, QualifiedName};
 use cleave_pg::{During, PgError, connect};
 use cleave_proto::pgoutput::Relation;
 use std::sync::Arc;
@@ -140,11 +140,6 @@ impl<W: Writer> Applier<W> {
         Ok(())
     }
 
-    /// The key in `cleave.shape`: that of the copy, also for tables that have a stream of their own for a while.
-    fn shapes_of(&self) -> String {
-        labels::stream(&self.spec.service, self.spec.direction)
-    }
-
     /// Makes a change on the target and records it, in the open transaction.
     async fn alter(&mut self, table: &QualifiedName, change: Change) -> Result<(), StreamError> {
         let session = Arc::clone(&self.session);
@@ -179,7 +174,7 @@ impl<W: Writer> Applier<W> {
         }
         client.batch_execute(&limit(0)).await.during(what).on(Side::Target)?;
         cleave_failpoint::hit_async("apply.altered").await;
-        follow_shape(client, &self.shapes_of(), &change.shape, &done).await?;
+        follow_shape(client, &self.spec.whole_stream(), &change.shape, &done).await?;
         self.router.take_shape(change.shape);
         self.writer.forget();
         self.router.reload(client).await?;
@@ -192,7 +187,7 @@ impl<W: Writer> Applier<W> {
         let session = Arc::clone(&self.session);
         for oid in std::mem::take(&mut self.unrecorded) {
             if let Some(shape) = self.router.shape(oid) {
-                follow_shape(&**session, &self.shapes_of(), shape, &[]).await?;
+                follow_shape(&**session, &self.spec.whole_stream(), shape, &[]).await?;
             }
         }
         Ok(())

@@ -45,8 +45,13 @@ pub struct FollowSpec {
 impl FollowSpec {
     /// Key in `cleave.position`.
     pub fn stream(&self) -> String {
-        let whole = labels::stream(&self.service, self.direction);
+        let whole = self.whole_stream();
         self.part.map(|part| labels::part_of(&whole, part)).unwrap_or(whole)
+    }
+
+    /// Key of what is recorded of the tables, whichever stream follows them.
+    pub fn whole_stream(&self) -> String {
+        labels::stream(&self.service, self.direction)
     }
 
     /// Origin of what it writes.

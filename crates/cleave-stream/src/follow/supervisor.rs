@@ -12,7 +12,7 @@ use crate::{
     session::connect_writer,
 };
 use cleave_journal::{Shape, change_timeline, position};
-use cleave_model::{Direction, Lsn, Position, labels};
+use cleave_model::{Direction, Lsn, Position};
 use cleave_pg::{During, Session, connect, connect_replication, replication::ReplicationSession};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -198,9 +198,7 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
 /// What is recorded of the source's tables: of those of the copy. On the way back the home is nobody's to alter.
 async fn shapes_of(spec: &FollowSpec, target: &Session) -> Result<Vec<Shape>, StreamError> {
     match spec.direction {
-        Direction::Forward => {
-            Ok(cleave_journal::shapes(&**target, &labels::stream(&spec.service, spec.direction)).await?)
-        }
+        Direction::Forward => Ok(cleave_journal::shapes(&**target, &spec.whole_stream()).await?),
         Direction::Back => Ok(Vec::new()),
     }
 }

@@ -341,3 +341,21 @@ async fn a_table_whose_trigger_would_fire_is_not_copied_again() {
     recopy(stage, &["public.film"]).await.unwrap();
     verified(stage).await;
 }
+
+#[tokio::test]
+async fn a_table_with_other_columns_than_the_stream_has_come_to_is_not_copied_again() {
+    let house = house("recopy_columns", Version::V16, Version::V16).await;
+    let stage = &house.stage;
+    stage.on_m("alter table actor add column born int").await;
+    let said = stage.said(recopy(stage, &["public.actor"]).await);
+    assert!(
+        said.starts_with("C0563 exit 4: the columns of public.actor have changed on the source: born"),
+        "{said}"
+    );
+    // The other tables are none of its concern.
+    recopy(stage, &["public.film*"]).await.unwrap();
+    stage.on_m("insert into film (title) values ('goes on')").await;
+    let running = stage.run();
+    stage.until(&stage.n, "select count(*) = 1 from films.film where title = 'goes on'").await;
+    running.stop().await;
+}
