@@ -135,7 +135,7 @@ pub async fn delete_position(client: &impl GenericClient, stream: &str) -> Resul
 /// Forgets a stream: its position, its copied tables and those that were being copied.
 pub async fn delete_stream(client: &impl GenericClient, stream: &str) -> Result<(), JournalError> {
     delete_position(client, stream).await?;
-    for table in ["copied", "copying", "shape"] {
+    for table in ["copied", "copying", "copied_range", "copied_row", "shape"] {
         client
             .execute(&format!("delete from cleave.{table} where stream = $1"), &[&stream])
             .await

@@ -252,6 +252,14 @@ pub enum StreamError {
         /// The predefined role that may.
         right: &'static str,
     },
+    /// `C0553`: the ranges in which a giant was copied do not fit it any more.
+    #[error("the ranges in which {table} was copied do not fit it any more: {problem}")]
+    GiantChanged {
+        /// The table on the source.
+        table: QualifiedName,
+        /// What does not fit.
+        problem: String,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -286,6 +294,7 @@ impl StreamError {
             Self::LoadUnknown { .. } => "C0531",
             Self::FailoverRefused { .. } => "C0532",
             Self::SourceIsStandby { .. } => "C0533",
+            Self::GiantChanged { .. } => "C0553",
         }
     }
 
