@@ -43,15 +43,17 @@ pub struct KeyRange {
     pub bytes: u64,
 }
 
-/// A row of a giant that was read by itself: changes of its key that committed before `start` are dropped.
+/// A row of a giant that was read by itself: changes of its key that its snapshot has seen are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopiedRow {
     /// OID of the giant on the source.
     pub source_oid: Oid,
     /// The key, in the stream's own form.
     pub key: Vec<u8>,
-    /// Consistent point of the snapshot it was read in.
+    /// Where the log ended when it was read: the snapshot sees nothing that committed there or behind.
     pub start: Lsn,
+    /// `pg_current_snapshot()`.
+    pub seen: String,
 }
 
 fn to_bigint(count: u64) -> i64 {
@@ -184,7 +186,7 @@ pub async fn copied_rows(
 ) -> Result<Vec<CopiedRow>, JournalError> {
     let rows = client
         .query(
-            "select source_oid, key, start from cleave.copied_row where stream = $1 and start > $2",
+            "select source_oid, key, start, seen from cleave.copied_row where stream = $1 and start > $2",
             &[&stream, &PgLsn::from(position.0)],
         )
         .await
@@ -193,6 +195,7 @@ pub async fn copied_rows(
         source_oid: Oid(row.get(0)),
         key: row.get(1),
         start: Lsn(row.get::<_, PgLsn>(2).into()),
+        seen: row.get(3),
     };
     Ok(rows.iter().map(copied).collect())
 }
@@ -209,16 +212,17 @@ pub async fn record_rows(
     let oids: Vec<u32> = rows.iter().map(|row| row.source_oid.0).collect();
     let keys: Vec<&[u8]> = rows.iter().map(|row| row.key.as_slice()).collect();
     let starts: Vec<PgLsn> = rows.iter().map(|row| PgLsn::from(row.start.0)).collect();
+    let seen: Vec<&str> = rows.iter().map(|row| row.seen.as_str()).collect();
     let passed = "delete from cleave.copied_row where stream = $1 and start <= $2";
     transaction.execute(passed, &[&stream, &PgLsn::from(position.0)]).await.during(what)?;
     transaction
         .execute(
-            "insert into cleave.copied_row (stream, source_oid, key, start)
-             select distinct on (o, k) $1, o, k, s
-             from rows from (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::bytea[]), pg_catalog.unnest($4::pg_lsn[]))
-               x (o, k, s) order by o, k, s desc
-             on conflict (stream, source_oid, key) do update set start = excluded.start",
-            &[&stream, &oids, &keys, &starts],
+            "insert into cleave.copied_row (stream, source_oid, key, start, seen)
+             select distinct on (o, k) $1, o, k, s, v
+             from rows from (pg_catalog.unnest($2::oid[]), pg_catalog.unnest($3::bytea[]), pg_catalog.unnest($4::pg_lsn[]),
+                             pg_catalog.unnest($5::text[])) with ordinality x (o, k, s, v, at) order by o, k, at desc
+             on conflict (stream, source_oid, key) do update set start = excluded.start, seen = excluded.seen",
+            &[&stream, &oids, &keys, &starts, &seen],
         )
         .await
         .during(what)?;

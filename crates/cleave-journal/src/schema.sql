@@ -112,12 +112,14 @@ create table if not exists cleave.copied_range (
   primary key (stream, source_oid, number)
 );
 
--- Since version 5. Rows of giants that were read by themselves, later than their range.
+-- Since version 5. Rows of giants that were read by themselves, later than their range, in a snapshot that sees some of the
+-- transactions before start and none behind it.
 create table if not exists cleave.copied_row (
   stream text not null,
   source_oid oid not null,
   key bytea not null,
   start pg_lsn not null,
+  seen text not null,
   primary key (stream, source_oid, key)
 );
 

@@ -124,7 +124,10 @@ impl<W: Writer> Applier<W> {
 
     async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
         match item {
-            Item::Begin { commit_lsn } => self.batch.begin(commit_lsn),
+            Item::Begin { commit_lsn, xid } => {
+                self.giants.begin(commit_lsn, xid);
+                self.batch.begin(commit_lsn);
+            }
             Item::Change { relation, change } => return self.change(&relation, change, stop).await,
             Item::Truncate { relations, restart_identity } => {
                 return self.truncate(relations, restart_identity, stop).await;
@@ -152,7 +155,7 @@ impl<W: Writer> Applier<W> {
         stop: &Cancelled,
     ) -> Result<Flow, StreamError> {
         let commit_lsn = self.batch.current.unwrap_or_default();
-        let change = match self.giants.judge(relation, commit_lsn, change)? {
+        let change = match self.giants.judge(relation, change)? {
             Verdict::Plain(change) if self.router.wants(relation, commit_lsn)? => change,
             Verdict::Plain(_) | Verdict::Drop => return Ok(Flow::On),
             Verdict::Apply(change) => change,
@@ -189,7 +192,7 @@ impl<W: Writer> Applier<W> {
         let commit_lsn = self.batch.current.unwrap_or_default();
         let mut wanted = Vec::with_capacity(relations.len());
         for relation in relations {
-            if let Some(emptied) = self.giants.truncated(&relation, commit_lsn) {
+            if let Some(emptied) = self.giants.truncated(&relation) {
                 if self.empty(&relation, emptied, stop).await? == Flow::Stop {
                     return Ok(Flow::Stop);
                 }
@@ -218,12 +221,11 @@ impl<W: Writer> Applier<W> {
         key: &RowKey,
         stop: &Cancelled,
     ) -> Result<Flow, StreamError> {
-        let commit_lsn = self.batch.current.unwrap_or_default();
         if self.armed.is_some() {
             self.writer.flush().await?;
         }
         let row = {
-            let mut reading = pin!(self.giants.read(relation, key, commit_lsn));
+            let mut reading = pin!(self.giants.read(relation, key));
             loop {
                 tokio::select! {
                     biased;

@@ -133,11 +133,11 @@ async fn divide(keeper: &Session, table: &CopyTable, by: &CopyRanges) -> Result<
 fn sample(table: &str, column: &Ident, percent: f64, count: u64) -> String {
     let column = column.quoted();
     format!(
-        "select k::pg_catalog.text from (
+        "select k::pg_catalog.text as bound from (
            select k, pg_catalog.row_number() over (order by k) - 1 as at, pg_catalog.count(*) over () as total
            from (select {column} as k from only {table} tablesample system ({percent})) drawn) placed
          where at > 0 and at * {count} / total <> (at - 1) * {count} / total
-         group by k order by k"
+         group by placed.k order by placed.k"
     )
 }
 

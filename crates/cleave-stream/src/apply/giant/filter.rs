@@ -1,14 +1,14 @@
 //! What becomes of a change of a giant whose ranges start at different positions. Pure.
 //!
-//! Kept true after each transaction, for each key `k` with start position `s(k)`: what the target has under `k` is what
-//! the source has under it by the transactions that committed before `s(k)`, and by those that were applied
-//! (docs/design/copy.md, "Giants").
+//! Kept true after each transaction, for each key: what the target has under it is what the source has under it by the
+//! transactions that its copy has seen, and by those that were applied (docs/design/copy.md, "Giants").
 
+use super::seen::Seen;
 use crate::StreamError;
 use bytes::Bytes;
 use cleave_journal::Ends;
 use cleave_model::{Ident, Lsn, RangeType, RangeValue};
-use cleave_proto::pgoutput::{Cell, Change, Relation, ReplicaIdentity, Tuple};
+use cleave_proto::pgoutput::{Cell, Change, Relation, ReplicaIdentity, Tuple, Xid};
 use std::{collections::HashMap, sync::Arc};
 
 /// What to do with a change.
@@ -66,6 +66,28 @@ impl RowKey {
     }
 }
 
+/// A transaction of the source.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Commit {
+    /// Where its commit record starts.
+    pub(crate) lsn: Lsn,
+    pub(crate) xid: Xid,
+}
+
+/// How a row was read by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Late {
+    /// Nothing that committed there or behind is seen.
+    pub(crate) start: Lsn,
+    pub(crate) seen: Arc<Seen>,
+}
+
+impl Late {
+    fn is_behind(&self, commit: Commit) -> bool {
+        commit.lsn < self.start && self.seen.sees(commit.xid)
+    }
+}
+
 /// A range's upper end, none for the last, and its start position.
 #[derive(Debug)]
 struct Range {
@@ -90,7 +112,9 @@ pub(crate) struct Giant {
     /// In the order of keys.
     ranges: Vec<Range>,
     /// Keys that start where they were read by themselves, later than their range.
-    rows: HashMap<Vec<u8>, Lsn>,
+    rows: HashMap<Vec<u8>, Late>,
+    /// The form of their values: the first byte of each.
+    form: Option<u8>,
     until: Lsn,
     places: Option<Places>,
 }
@@ -122,13 +146,14 @@ impl Giant {
         }
         let until = known.iter().map(|range| range.start).max().unwrap_or_default();
         let column = Ident::new(column);
-        Ok(Self { column, kind, ranges: known, rows: HashMap::new(), until, places: None })
+        Ok(Self { column, kind, ranges: known, rows: HashMap::new(), form: None, until, places: None })
     }
 
-    /// A key starts here.
-    pub(crate) fn starts(&mut self, key: Vec<u8>, start: Lsn) {
-        self.until = self.until.max(start);
-        self.rows.insert(key, start);
+    /// A key starts where it was read by itself.
+    pub(crate) fn starts(&mut self, key: Vec<u8>, late: Late) {
+        self.until = self.until.max(late.start);
+        self.form = key.first().copied();
+        self.rows.insert(key, late);
     }
 
     /// The latest of the start positions: changes that committed there or behind are as those of any table.
@@ -141,11 +166,11 @@ impl Giant {
         &self.column
     }
 
-    /// What is to be done with a change that committed at `commit`.
+    /// What is to be done with a change of a transaction.
     pub(crate) fn judge(
         &mut self,
         relation: &Arc<Relation>,
-        commit: Lsn,
+        commit: Commit,
         change: Change,
     ) -> Result<Verdict, StreamError> {
         self.look_at(relation)?;
@@ -159,7 +184,7 @@ impl Giant {
         };
         let is_new = |key: &Option<RowKey>| match key {
             None => Ok(None),
-            Some(key) => self.start_of(relation, key).map(|start| Some(commit >= start)),
+            Some(key) => self.is_in_copy(relation, key, commit).map(|is_in| Some(!is_in)),
         };
         let (old_is_new, new_is_new) = (is_new(&old)?, is_new(&new)?);
         Ok(match (old_is_new, new_is_new) {
@@ -176,17 +201,17 @@ impl Giant {
         })
     }
 
-    /// Which ranges a truncate that committed there empties; none if it is the whole table.
-    pub(crate) fn emptied(&self, commit: Lsn) -> Option<Vec<&Ends>> {
-        if commit >= self.until {
+    /// Which ranges a truncate empties; none if it is the whole table.
+    pub(crate) fn emptied(&self, commit: Commit) -> Option<Vec<&Ends>> {
+        if commit.lsn >= self.until {
             return None;
         }
-        Some(self.ranges.iter().filter(|range| commit >= range.start).map(|range| &range.ends).collect())
+        Some(self.ranges.iter().filter(|range| commit.lsn >= range.start).map(|range| &range.ends).collect())
     }
 
-    /// Rows that were read behind that position: a truncate that committed there is in them.
-    pub(crate) fn rows_behind(&self, commit: Lsn) -> Vec<RowKey> {
-        let behind = self.rows.iter().filter(|(_, start)| commit < **start);
+    /// Rows that were read behind a truncate.
+    pub(crate) fn rows_behind(&self, commit: Commit) -> Vec<RowKey> {
+        let behind = self.rows.iter().filter(|(_, late)| late.is_behind(commit));
         behind.filter_map(|(key, _)| RowKey::decode(key)).collect()
     }
 
@@ -221,15 +246,16 @@ impl Giant {
         RowKey { cells: self.places.iter().flat_map(|places| &places.key).map(cell).collect() }
     }
 
-    fn start_of(&self, relation: &Relation, key: &RowKey) -> Result<Lsn, StreamError> {
+    /// True if what a transaction did to a key is in the copy of its range, or in its row that was read by itself.
+    fn is_in_copy(&self, relation: &Relation, key: &RowKey, commit: Commit) -> Result<bool, StreamError> {
         let unreadable = || changed(relation, "a value of its key cannot be read");
         if !self.rows.is_empty() {
             let encoded = key.encode().ok_or_else(unreadable)?;
-            if self.rows.keys().any(|known| known.first() != encoded.first()) {
+            if self.form.as_ref() != encoded.first() {
                 return Err(changed(relation, "values come in another form than when rows of it were read"));
             }
-            if let Some(start) = self.rows.get(&encoded) {
-                return Ok(*start);
+            if let Some(late) = self.rows.get(&encoded) {
+                return Ok(late.is_behind(commit));
             }
         }
         let places = self.places.as_ref().ok_or_else(unreadable)?;
@@ -244,7 +270,7 @@ impl Giant {
         let value = value.ok_or_else(unreadable)?;
         let below = |range: &Range| range.upper.as_ref().is_some_and(|upper| *upper <= value);
         let range = self.ranges.get(self.ranges.partition_point(below)).ok_or_else(unreadable)?;
-        Ok(range.start)
+        Ok(commit.lsn < range.start)
     }
 }
 

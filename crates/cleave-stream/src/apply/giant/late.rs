@@ -1,14 +1,14 @@
-//! Reading a row of the source by itself, later than the range it is in now: a range of one key, with a start position of
-//! its own.
+//! Reading a row of the source by itself, later than the range it is in now: a range of one key, with a start of its own.
 
-use super::filter::RowKey;
-use crate::{
-    FollowSpec, Side, StreamError, apply::parameter::Parameter, create_slot_with_snapshot, error::On,
+use super::{
+    filter::{Late, RowKey},
+    seen::Seen,
 };
+use crate::{FollowSpec, Side, StreamError, apply::parameter::Parameter, error::On};
 use bytes::Bytes;
-use cleave_model::{Lsn, Oid, quote_ident, quote_literal};
-use cleave_pg::{During, Session, connect, replication::SlotLifetime};
-use cleave_proto::pgoutput::{Cell, Relation, Tuple};
+use cleave_model::{Lsn, Oid, quote_literal};
+use cleave_pg::{During, Session, connect};
+use cleave_proto::pgoutput::{Cell, Relation, Tuple, Xid};
 use futures_util::TryStreamExt;
 use std::{
     collections::HashMap,
@@ -17,39 +17,59 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::time::sleep;
 use tokio_postgres::{
-    SimpleQueryMessage, Statement,
-    types::{FromSql, Type},
+    Row, SimpleQueryMessage, Statement,
+    types::{FromSql, PgLsn, Type},
 };
 
 /// A snapshot holds back the source's vacuum: after this time another is taken.
 const AGE_MAX: Duration = Duration::from_secs(60);
 
-/// A slot waits for running transactions at most this long.
-const SLOT_LIMIT: Duration = Duration::from_secs(600);
+/// Between two looks at a transaction whose commit was sent and is not visible yet.
+const GLANCE: Duration = Duration::from_millis(50);
 
 const WHAT: &str = "reading a row that moved to another range";
 
-/// Reads rows in snapshots whose consistent points it knows.
+/// The end of the log is asked for after the snapshot is taken, so nothing behind it is seen.
+const SNAPSHOT: &str =
+    "select pg_catalog.pg_current_snapshot()::pg_catalog.text, pg_catalog.pg_current_wal_insert_lsn()";
+
+/// Whether the table's rows are where they were when the snapshot was taken: one that was truncated since looks empty.
+const IS_SAME: &str = "
+    select c.relfilenode = pg_catalog.pg_relation_filenode(c.oid) from pg_catalog.pg_class c where c.oid = $1";
+
+/// Reads rows in snapshots of which it knows what they see. A slot's snapshot would do, too, but a slot waits for every
+/// transaction of the server, and one of those may be our own at the target.
 #[derive(Debug)]
 pub(crate) struct LateRows {
     spec: Arc<FollowSpec>,
     view: Option<View>,
-    taken: u32,
+}
+
+/// A row, and how it was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) late: Late,
+    /// The snapshot as the server says it.
+    pub(crate) text: String,
+    /// None if the source has none.
+    pub(crate) row: Option<Tuple>,
 }
 
 #[derive(Debug)]
 struct View {
     session: Session,
-    start: Lsn,
+    late: Late,
+    text: String,
     since: Instant,
     /// With the description that each was made of.
-    statements: HashMap<Oid, (Arc<Relation>, Statement)>,
+    tables: HashMap<Oid, (Arc<Relation>, Statement)>,
 }
 
 impl LateRows {
     pub(crate) fn new(spec: Arc<FollowSpec>) -> Self {
-        Self { spec, view: None, taken: 0 }
+        Self { spec, view: None }
     }
 
     /// Gives up a snapshot that is too old, or that nobody will need.
@@ -59,67 +79,64 @@ impl LateRows {
         }
     }
 
-    /// The row that the source has under a key, if there is one, and from which position on its changes are not in it.
+    /// The row that the source has under a key, if there is one, in a snapshot that sees `xid`, which has committed.
     pub(crate) async fn read(
         &mut self,
         relation: &Arc<Relation>,
         key: &RowKey,
-        commit: Lsn,
-    ) -> Result<(Lsn, Option<Tuple>), StreamError> {
+        xid: Xid,
+    ) -> Result<Read, StreamError> {
         self.rest(true);
-        if self.view.as_ref().is_none_or(|view| view.start <= commit) {
-            self.view = None;
-            self.view = Some(self.take().await?);
+        loop {
+            // Taken out: what fails meanwhile leaves none behind.
+            let view = match self.view.take() {
+                Some(view) => view,
+                None => self.open().await?,
+            };
+            // A commit is sent once it is in the log, and seen once its session has gone on: it may wait for standbys.
+            if !view.late.seen.sees(xid) {
+                sleep(GLANCE).await;
+                continue;
+            }
+            let mut view = view;
+            let Some(statement) = view.prepared(relation).await? else { continue };
+            let row = match key.cells.first() {
+                Some(Cell::Binary(_)) => view.in_binary(relation, &statement, key).await?,
+                _ => view.in_text(relation, key).await?,
+            };
+            let read = Read { late: view.late.clone(), text: view.text.clone(), row };
+            self.view = Some(view);
+            return Ok(read);
         }
-        let Some(view) = &mut self.view else {
-            return Err(StreamError::Task("a snapshot was taken and is not there".into()));
-        };
-        let row = match key.cells.first() {
-            Some(Cell::Binary(_)) => view.in_binary(relation, key).await,
-            _ => view.in_text(relation, key).await,
-        };
-        let start = view.start;
-        if row.is_err() {
-            self.view = None;
-        }
-        Ok((start, row?))
     }
 
-    async fn take(&mut self) -> Result<View, StreamError> {
-        self.taken += 1;
-        // Another process's slot of the same stream may not be gone yet.
-        let name = format!("{}_row{}_{}", self.spec.slot, std::process::id(), self.taken);
-        let slot =
-            create_slot_with_snapshot(&self.spec.source, &name, SlotLifetime::Temporary, SLOT_LIMIT).await?;
+    async fn open(&self) -> Result<View, StreamError> {
         let purpose = format!("rows of {}", self.spec.service);
         let session = connect(&self.spec.source, &purpose).await.on(Side::Source)?;
-        let sql = format!(
-            "set row_security = off;
-             begin isolation level repeatable read read only;
-             set transaction snapshot {}",
-            quote_literal(&slot.snapshot)
-        );
-        session.batch_execute(&sql).await.during("taking the snapshot").on(Side::Source)?;
-        cleave_failpoint::hit_async("apply.row.read").await;
-        Ok(View {
-            session,
-            start: slot.consistent_point(),
-            since: Instant::now(),
-            statements: HashMap::new(),
-        })
+        // Where policies would hide a row this must fail, not say that there is none.
+        let sql = "set row_security = off; begin isolation level repeatable read read only";
+        session.batch_execute(sql).await.during(WHAT).on(Side::Source)?;
+        let row = session.query_one(SNAPSHOT, &[]).await;
+        let read = |row: &Row| Ok((row.try_get::<_, String>(0)?, row.try_get::<_, PgLsn>(1)?));
+        let (text, end) = row.and_then(|row| read(&row)).during(WHAT).on(Side::Source)?;
+        let seen = Seen::parse(&text)
+            .ok_or_else(|| StreamError::Protocol { problem: "a snapshot cannot be read".to_owned() })?;
+        let late = Late { start: Lsn(end.into()), seen: Arc::new(seen) };
+        cleave_failpoint::hit_async("apply.row.snapshot").await;
+        Ok(View { session, late, text, since: Instant::now(), tables: HashMap::new() })
     }
 }
 
 impl View {
     async fn in_binary(
-        &mut self,
-        relation: &Arc<Relation>,
+        &self,
+        relation: &Relation,
+        statement: &Statement,
         key: &RowKey,
     ) -> Result<Option<Tuple>, StreamError> {
-        let statement = self.prepared(relation).await?;
         let parameters: Vec<Parameter> =
             key.cells.iter().map(|cell| Parameter::new(&relation.name, cell)).collect::<Result<_, _>>()?;
-        let rows = self.session.query_raw(&statement, parameters).await;
+        let rows = self.session.query_raw(statement, parameters).await;
         let mut rows = pin!(rows.during(WHAT).on(Side::Source)?);
         let Some(row) = rows.try_next().await.during(WHAT).on(Side::Source)? else { return Ok(None) };
         let mut cells = Vec::with_capacity(relation.columns.len());
@@ -130,17 +147,27 @@ impl View {
         Ok(Some(Tuple { cells }))
     }
 
-    async fn prepared(&mut self, relation: &Arc<Relation>) -> Result<Statement, StreamError> {
-        if let Some((described, statement)) = self.statements.get(&relation.oid)
+    /// The statement that reads a row, and from the first on a lock that keeps the table as it is; none if the table is
+    /// not what it was when the snapshot was taken.
+    async fn prepared(&mut self, relation: &Arc<Relation>) -> Result<Option<Statement>, StreamError> {
+        if let Some((described, statement)) = self.tables.get(&relation.oid)
             && Arc::ptr_eq(described, relation)
         {
-            return Ok(statement.clone());
+            return Ok(Some(statement.clone()));
+        }
+        let lock = format!("lock table only {} in access share mode", relation.name.quoted());
+        self.session.batch_execute(&lock).await.during(WHAT).on(Side::Source)?;
+        let same = self.session.query_opt(IS_SAME, &[&relation.oid.0]).await;
+        let same =
+            same.and_then(|row| row.map(|row| row.try_get(0)).transpose()).during(WHAT).on(Side::Source)?;
+        if same != Some(true) {
+            return Ok(None);
         }
         let places = (1..).map(|number: usize| format!("${number}"));
-        let sql = select(relation, places);
-        let statement = self.session.prepare(&sql).await.during(WHAT).on(Side::Source)?;
-        self.statements.insert(relation.oid, (Arc::clone(relation), statement.clone()));
-        Ok(statement)
+        let statement =
+            self.session.prepare(&select(relation, places)).await.during(WHAT).on(Side::Source)?;
+        self.tables.insert(relation.oid, (Arc::clone(relation), statement.clone()));
+        Ok(Some(statement))
     }
 
     async fn in_text(&self, relation: &Relation, key: &RowKey) -> Result<Option<Tuple>, StreamError> {
@@ -168,10 +195,8 @@ impl View {
 fn select(relation: &Relation, values: impl Iterator<Item = String>) -> String {
     let columns: Vec<String> = relation.columns.iter().map(|column| column.name.quoted()).collect();
     let key = relation.columns.iter().filter(|column| column.key);
-    let is: Vec<String> = key
-        .zip(values)
-        .map(|(column, value)| format!("{} = {value}", quote_ident(column.name.as_str())))
-        .collect();
+    let is: Vec<String> =
+        key.zip(values).map(|(column, value)| format!("{} = {value}", column.name.quoted())).collect();
     format!("select {} from only {} where {}", columns.join(", "), relation.name.quoted(), is.join(" and "))
 }
 

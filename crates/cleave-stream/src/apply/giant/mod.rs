@@ -1,10 +1,11 @@
 //! Giants of a stream: tables whose ranges were copied in different snapshots, until the stream has passed them all.
 //!
 //! - `filter`: what becomes of a change, by the start position of its key.
-//! - `late`: rows that are read at the source by themselves.
+//! - `late`: rows that are read at the source by themselves; `seen`: what their snapshots see.
 
 mod filter;
 mod late;
+mod seen;
 
 pub(super) use filter::{RowKey, Verdict};
 
@@ -12,9 +13,10 @@ use super::table::TargetTable;
 use crate::{FollowSpec, StreamError, copy::condition};
 use cleave_journal::{CopiedRow, Ends, copied_rows, key_ranges};
 use cleave_model::{Ident, Lsn, Oid};
-use cleave_proto::pgoutput::{Change, Relation, Tuple};
-use filter::Giant;
-use late::LateRows;
+use cleave_proto::pgoutput::{Change, Relation, Tuple, Xid};
+use filter::{Commit, Giant, Late};
+use late::{LateRows, Read};
+use seen::Seen;
 use std::{collections::HashMap, sync::Arc};
 use tokio_postgres::Client;
 
@@ -22,6 +24,8 @@ use tokio_postgres::Client;
 #[derive(Debug)]
 pub(super) struct Giants {
     giants: HashMap<Oid, Giant>,
+    /// The transaction that is being read.
+    current: Commit,
     late: LateRows,
     /// Rows that were read and are to be recorded with the batch.
     unrecorded: Vec<CopiedRow>,
@@ -49,27 +53,37 @@ impl Giants {
             let mut giant =
                 giant.map_err(|problem| StreamError::RouteInvalid { source_oid: oid, problem })?;
             for row in rows.extract_if(.., |row| row.source_oid == oid) {
-                giant.starts(row.key, row.start);
+                let seen = Seen::parse(&row.seen).ok_or_else(|| StreamError::RouteInvalid {
+                    source_oid: oid,
+                    problem: "a snapshot of its rows cannot be read".to_owned(),
+                })?;
+                giant.starts(row.key, Late { start: row.start, seen: Arc::new(seen) });
             }
             if giant.until() > position {
                 giants.insert(oid, giant);
             }
         }
-        Ok(Self { giants, late: LateRows::new(Arc::clone(spec)), unrecorded: Vec::new() })
+        Ok(Self {
+            giants,
+            current: Commit::default(),
+            late: LateRows::new(Arc::clone(spec)),
+            unrecorded: Vec::new(),
+        })
     }
 
-    /// What is to be done with a change that committed at `commit`.
-    pub(super) fn judge(
-        &mut self,
-        relation: &Arc<Relation>,
-        commit: Lsn,
-        change: Change,
-    ) -> Result<Verdict, StreamError> {
+    /// A transaction begins.
+    pub(super) fn begin(&mut self, commit_lsn: Lsn, xid: Xid) {
+        self.current = Commit { lsn: commit_lsn, xid };
+    }
+
+    /// What is to be done with a change of it.
+    pub(super) fn judge(&mut self, relation: &Arc<Relation>, change: Change) -> Result<Verdict, StreamError> {
         if self.giants.is_empty() {
             return Ok(Verdict::Plain(change));
         }
-        match self.giants.get_mut(&relation.oid).filter(|giant| commit < giant.until()) {
-            Some(giant) => giant.judge(relation, commit, change),
+        let current = self.current;
+        match self.giants.get_mut(&relation.oid).filter(|giant| current.lsn < giant.until()) {
+            Some(giant) => giant.judge(relation, current, change),
             None => Ok(Verdict::Plain(change)),
         }
     }
@@ -79,25 +93,25 @@ impl Giants {
         &mut self,
         relation: &Arc<Relation>,
         key: &RowKey,
-        commit: Lsn,
     ) -> Result<Option<Tuple>, StreamError> {
-        let (start, row) = self.late.read(relation, key, commit).await?;
+        let Read { late, text, row } = self.late.read(relation, key, self.current.xid).await?;
+        let start = late.start;
         let encoded = key.encode().ok_or_else(|| StreamError::GiantChanged {
             table: relation.name.clone(),
             problem: "a value of its key cannot be read".to_owned(),
         })?;
         if let Some(giant) = self.giants.get_mut(&relation.oid) {
-            giant.starts(encoded.clone(), start);
+            giant.starts(encoded.clone(), late);
         }
-        self.unrecorded.push(CopiedRow { source_oid: relation.oid, key: encoded, start });
+        self.unrecorded.push(CopiedRow { source_oid: relation.oid, key: encoded, start, seen: text });
         Ok(row)
     }
 
-    /// How a truncate of a table that committed there is not one of the whole table.
-    pub(super) fn truncated(&self, relation: &Relation, commit: Lsn) -> Option<Emptied> {
+    /// How a truncate of a table is not one of the whole table.
+    pub(super) fn truncated(&self, relation: &Relation) -> Option<Emptied> {
         let giant = self.giants.get(&relation.oid)?;
-        let ranges = giant.emptied(commit)?.into_iter().cloned().collect();
-        Some(Emptied { column: giant.column().clone(), ranges, kept: giant.rows_behind(commit) })
+        let ranges = giant.emptied(self.current)?.into_iter().cloned().collect();
+        Some(Emptied { column: giant.column().clone(), ranges, kept: giant.rows_behind(self.current) })
     }
 
     /// What the batch has to record.

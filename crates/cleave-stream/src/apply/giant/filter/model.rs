@@ -26,6 +26,17 @@ enum Act {
     Truncate,
 }
 
+impl Act {
+    /// None if it is all.
+    fn keys(self) -> Option<Vec<Key>> {
+        match self {
+            Self::Insert(key, _) | Self::Delete(key) => Some(vec![key]),
+            Self::Update(from, to, ..) => Some(vec![from, to]),
+            Self::Truncate => None,
+        }
+    }
+}
+
 /// A source's whole life: what each commit did, and what there was after it.
 struct Source {
     commits: Vec<Vec<Act>>,
@@ -38,7 +49,20 @@ fn lsn(commit: usize) -> Lsn {
     Lsn(100 * (commit as u64 + 1))
 }
 
+/// As snapshots have it. The lower half, which is what a stream says, begins again in the middle.
+fn full_xid(commit: usize) -> u64 {
+    u64::from(u32::MAX) - 20 + commit as u64
+}
+
+fn xid(commit: usize) -> Xid {
+    Xid(full_xid(commit) as u32)
+}
+
 impl Source {
+    fn keys(&self) -> BTreeSet<Key> {
+        self.states.iter().flat_map(Table::keys).copied().collect()
+    }
+
     /// What a snapshot sees whose consistent point this is.
     fn at(&self, point: Lsn) -> &Table {
         let seen = (0..self.commits.len()).filter(|commit| lsn(*commit) < point).count();
@@ -172,7 +196,48 @@ struct Durable {
     rows: Table,
     /// Commits applied.
     done: usize,
-    late: Vec<(Vec<u8>, Lsn)>,
+    late: Vec<(Vec<u8>, View)>,
+}
+
+/// A snapshot that a row was read in: which commits it sees.
+#[derive(Clone, Debug)]
+struct View {
+    late: Late,
+    sees: Vec<bool>,
+}
+
+impl View {
+    /// One that sees all up to `first`, and of some later ones those that it may see: what has met nothing that it does
+    /// not see. A transaction stands in the log before others see it, and another may overtake it on the way.
+    fn random(source: &Source, first: usize, random: &mut fastrand::Rng) -> Self {
+        let (mut sees, mut unseen): (Vec<bool>, BTreeSet<Key>) = (Vec::new(), BTreeSet::new());
+        for (commit, acts) in source.commits.iter().enumerate() {
+            let free = acts
+                .iter()
+                .all(|act| act.keys().is_some_and(|keys| keys.iter().all(|key| !unseen.contains(key))));
+            let is_seen = commit <= first || (commit < first + 4 && free && random.bool());
+            let whole = || source.keys().into_iter().collect::<Vec<_>>();
+            if !is_seen {
+                unseen.extend(acts.iter().flat_map(|act| act.keys().unwrap_or_else(whole)));
+            }
+            sees.push(is_seen);
+        }
+        let end = sees.iter().rposition(|seen| *seen).unwrap_or(0);
+        let running: Vec<String> =
+            (0..end).filter(|commit| !sees[*commit]).map(|commit| full_xid(commit).to_string()).collect();
+        let lowest = (0..=end).find(|commit| !sees[*commit]).unwrap_or(end + 1);
+        let text = format!("{}:{}:{}", full_xid(lowest), full_xid(end + 1), running.join(","));
+        let late = Late { start: Lsn(lsn(end).0 + 50), seen: Arc::new(Seen::parse(&text).unwrap()) };
+        Self { late, sees }
+    }
+
+    fn table(&self, source: &Source) -> Table {
+        let mut table = source.states[0].clone();
+        for (acts, _) in source.commits.iter().zip(&self.sees).filter(|(_, seen)| **seen) {
+            acts.iter().for_each(|act| apply(&mut table, *act));
+        }
+        table
+    }
 }
 
 /// How often what was met.
@@ -193,8 +258,8 @@ struct Run<'a> {
     relation: Arc<Relation>,
     giant: Giant,
     now: Durable,
-    /// Consistent point of the snapshot that rows are read in.
-    view: Lsn,
+    /// The snapshot that rows are read in.
+    view: View,
     random: fastrand::Rng,
     met: &'a mut Met,
 }
@@ -202,64 +267,63 @@ struct Run<'a> {
 impl Run<'_> {
     fn load(ranges: &[(Ends, Lsn)], durable: &Durable) -> Giant {
         let mut giant = Giant::new("id", "int8", ranges.iter().cloned()).unwrap();
-        for (key, start) in durable.late.iter().filter(|(_, start)| *start > position(durable.done)) {
-            giant.starts(key.clone(), *start);
+        let behind = durable.late.iter().filter(|(_, view)| view.late.start > position(durable.done));
+        for (key, view) in behind {
+            giant.starts(key.clone(), view.late.clone());
         }
         giant
     }
 
     /// Reads a row at the source, in the snapshot that there is or in a later one.
-    fn missing(&mut self, key: &RowKey, commit: Lsn) {
-        if self.view <= commit || self.random.bool() {
-            let first = (0..).find(|number| lsn(*number) > commit.max(self.view)).unwrap();
-            let last = self.source.commits.len().max(first);
-            self.view = Lsn(lsn(self.random.usize(first..=last)).0 - self.random.u64(0..2) * 50);
-            if self.view <= commit {
-                self.view = lsn(last + 1);
-            }
+    fn missing(&mut self, key: &RowKey, commit: usize) {
+        if !self.view.sees[commit] || self.random.bool() {
+            let seen = self.view.sees.iter().rposition(|seen| *seen).unwrap_or(0);
+            let first = self.random.usize(commit.max(seen)..self.source.commits.len());
+            self.view = View::random(self.source, first, &mut self.random);
         }
         let encoded = key.encode().unwrap();
         assert_eq!(RowKey::decode(&encoded).as_ref(), Some(key));
         let at = (self.form.value(&key.cells[1]), self.form.value(&key.cells[0]));
-        match self.source.at(self.view).get(&at) {
+        match self.view.table(self.source).get(&at) {
             Some(row) => apply(&mut self.now.rows, Act::Insert(at, *row)),
             None => self.met.gone += 1,
         }
         self.met.missing += 1;
-        self.giant.starts(encoded.clone(), self.view);
-        self.now.late.push((encoded, self.view));
+        self.giant.starts(encoded.clone(), self.view.late.clone());
+        self.now.late.retain(|(known, _)| *known != encoded);
+        self.now.late.push((encoded, self.view.clone()));
     }
 
-    fn truncate(&mut self, commit: Lsn) {
+    fn truncate(&mut self, number: usize) {
+        let commit = commit(number);
         let Some(ranges) =
             self.giant.emptied(commit).map(|ranges| ranges.into_iter().cloned().collect::<Vec<_>>())
         else {
             return self.now.rows.clear();
         };
         self.met.partial_truncates += 1;
-        let parse = |end: &Option<String>| end.as_ref().map(|end| end.parse::<i64>().unwrap());
-        for Ends { lower, upper } in ranges {
-            let (lower, upper) = (parse(&lower).unwrap_or(i64::MIN), parse(&upper).unwrap_or(i64::MAX));
-            self.now.rows.retain(|(id, _), _| *id < lower || *id >= upper);
+        for ends in ranges {
+            self.now.rows.retain(|key, _| !has(&ends, *key));
         }
         for key in self.giant.rows_behind(commit) {
             self.met.kept_in_truncate += 1;
-            self.missing(&key, commit);
+            self.missing(&key, number);
         }
     }
 
-    fn act(&mut self, act: Act, commit: Lsn) {
+    fn act(&mut self, act: Act, number: usize) {
         if matches!(act, Act::Truncate) {
-            return self.truncate(commit);
+            return self.truncate(number);
         }
+        let commit = commit(number);
         let change = self.form.change(act, self.random.u32(0..5) == 0);
-        if commit >= self.giant.until() {
+        if commit.lsn >= self.giant.until() {
             return apply(&mut self.now.rows, act);
         }
         let written = match self.giant.judge(&self.relation, commit, change).unwrap() {
             Verdict::Plain(_) => panic!("it is a giant"),
             Verdict::Drop => return,
-            Verdict::Missing(key) => return self.missing(&key, commit),
+            Verdict::Missing(key) => return self.missing(&key, number),
             Verdict::Apply(change) => change,
         };
         match (written, act) {
@@ -283,15 +347,25 @@ impl Run<'_> {
 
     /// The invariant, key by key.
     fn check(&self) {
-        let keys: BTreeSet<Key> = self.source.states.iter().flat_map(Table::keys).copied().collect();
-        for key in keys {
-            let cells = vec![self.form.cell(key.1), self.form.cell(key.0)];
-            let start = match self.giant.places {
-                Some(_) => self.giant.start_of(&self.relation, &RowKey { cells }).unwrap(),
-                None => continue,
+        let done = self.now.done;
+        for key in self.source.keys() {
+            let encoded =
+                RowKey { cells: vec![self.form.cell(key.1), self.form.cell(key.0)] }.encode().unwrap();
+            let late = self.now.late.iter().find(|(known, _)| *known == encoded).map(|(_, view)| view);
+            let start = self.ranges.iter().find(|(ends, _)| has(ends, key)).unwrap().1;
+            let touches = |number: usize| {
+                self.source.commits[number]
+                    .iter()
+                    .any(|act| act.keys().is_none_or(|keys| keys.contains(&key)))
             };
-            let expected = self.source.at(position(self.now.done).max(start)).get(&key);
-            assert_eq!(self.now.rows.get(&key), expected, "{key:?} from {start} at {}", self.now.done);
+            let ahead =
+                |view: &&View| (done..view.sees.len()).any(|number| view.sees[number] && touches(number));
+            let expected = match late.filter(ahead) {
+                Some(view) => view.table(self.source).get(&key).copied(),
+                None if late.is_some() => self.source.states[done].get(&key).copied(),
+                None => self.source.at(position(done).max(start)).get(&key).copied(),
+            };
+            assert_eq!(self.now.rows.get(&key).copied(), expected, "{key:?} at {done}");
         }
     }
 
@@ -301,7 +375,7 @@ impl Run<'_> {
             for _ in 0..self.random.usize(1..5) {
                 let Some(acts) = self.source.commits.get(self.now.done) else { break };
                 for act in acts.clone() {
-                    self.act(act, lsn(self.now.done));
+                    self.act(act, self.now.done);
                 }
                 self.now.done += 1;
                 self.check();
@@ -320,6 +394,15 @@ impl Run<'_> {
                 || self.now.rows == *self.source.states.last().unwrap()
         );
     }
+}
+
+fn commit(number: usize) -> Commit {
+    Commit { lsn: lsn(number), xid: xid(number) }
+}
+
+fn has(ends: &Ends, key: Key) -> bool {
+    let parse = |end: &Option<String>, open: i64| end.as_ref().map_or(open, |end| end.parse().unwrap());
+    (parse(&ends.lower, i64::MIN)..parse(&ends.upper, i64::MAX)).contains(&key.0)
 }
 
 /// Where a stream is that has applied so many commits.
@@ -342,17 +425,17 @@ fn one(seed: u64, met: &mut Met) {
     let mut rows = Table::new();
     for (lower, upper) in lower.zip(upper) {
         let start = Lsn(lsn(random.usize(0..last)).0 - random.u64(0..2) * 50);
-        let ends = |end: &Option<String>, open| end.as_ref().map_or(open, |end| end.parse().unwrap());
-        let (from, to) = (ends(&lower, i64::MIN), ends(&upper, i64::MAX));
-        let copied = source.at(start).iter().filter(|((id, _), _)| (from..to).contains(id));
+        let ends = Ends { lower, upper };
+        let copied = source.at(start).iter().filter(|(key, _)| has(&ends, **key));
         rows.extend(copied.map(|(key, row)| (*key, *row)));
-        ranges.push((Ends { lower, upper }, start));
+        ranges.push((ends, start));
     }
     let durable = Durable { rows, done: 0, late: Vec::new() };
     let run = Run {
         giant: Run::load(&ranges, &durable),
         source: &source,
-        view: ranges.iter().map(|(_, start)| *start).max().unwrap(),
+        // Any row is read when all ranges are.
+        view: View::random(&source, last, &mut random),
         ranges,
         form: if random.bool() { Form::Text } else { Form::Binary },
         relation: relation(),
@@ -379,10 +462,12 @@ fn keys_in_another_form_than_recorded_ones_are_refused() {
     let ranges = [(Ends::default(), Lsn(500))];
     let mut giant = Giant::new("id", "int8", ranges).unwrap();
     let key = RowKey { cells: vec![Form::Text.cell(1), Form::Text.cell(2)] };
-    giant.starts(key.encode().unwrap(), Lsn(700));
+    let seen = Arc::new(Seen::parse("9:9:").unwrap());
+    giant.starts(key.encode().unwrap(), Late { start: Lsn(700), seen });
+    let at = |lsn: u64| Commit { lsn: Lsn(lsn), xid: Xid(7) };
     let change = |form: Form| form.change(Act::Delete((2, 1)), false);
-    assert!(matches!(giant.judge(&relation(), Lsn(600), change(Form::Text)), Ok(Verdict::Drop)));
-    let refused = giant.judge(&relation(), Lsn(600), change(Form::Binary)).unwrap_err();
+    assert!(matches!(giant.judge(&relation(), at(600), change(Form::Text)), Ok(Verdict::Drop)));
+    let refused = giant.judge(&relation(), at(600), change(Form::Binary)).unwrap_err();
     assert_eq!(refused.code(), "C0553");
 }
 
@@ -393,7 +478,7 @@ fn a_key_that_is_another_is_refused() {
     for (column, identity) in [("code", ReplicaIdentity::Default), ("id", ReplicaIdentity::Full)] {
         let mut giant = Giant::new(column, "int8", ranges.clone()).unwrap();
         let relation = Arc::new(Relation { replica_identity: identity, ..(*relation()).clone() });
-        assert_eq!(giant.judge(&relation, Lsn(100), change()).unwrap_err().code(), "C0553");
+        assert_eq!(giant.judge(&relation, commit(0), change()).unwrap_err().code(), "C0553");
     }
     assert!(Giant::new("id", "int8", [(Ends { lower: None, upper: Some("x".into()) }, Lsn(1))]).is_err());
     let open = Ends { lower: None, upper: Some("7".into()) };
