@@ -7,6 +7,7 @@ use cleave_model::catalog::Catalog;
 use cleave_model::{DatabaseName, QualifiedName, ServiceName};
 use cleave_pg::{During, Session, catalog::read_catalog};
 use cleave_plan::{MovePlan, Plan};
+use std::collections::BTreeMap;
 
 /// Both sides of a service as they are now.
 pub(crate) struct Observed {
@@ -84,12 +85,35 @@ pub(crate) async fn plan_observed(
             cleave_plan::plan_move(service, &claimed, &observed.source, &observed.target)
         }
     };
+    giants(&observed.m_session, &observed.source, topology.config().limits.giant_bytes, &mut plan).await?;
     plan.findings.extend(room(observed).await?);
     let tables: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
     plan.findings.extend(crate::split::in_open_split(&observed.m_session, &tables).await?);
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     plan.fingerprint = cleave_pg::fingerprint(&observed.m_session, &plan.source_oids()).await?;
     Ok(plan)
+}
+
+/// Which tables are copied in ranges of their keys.
+async fn giants(
+    m: &Session,
+    source: &Catalog,
+    giant_bytes: u64,
+    plan: &mut MovePlan,
+) -> Result<(), EngineError> {
+    const CORRELATION: &str = "
+        select correlation from pg_catalog.pg_stats
+        where schemaname = $1::text and tablename = $2::text and attname = $3::text and not inherited";
+    let mut known = BTreeMap::new();
+    for (table, column) in cleave_plan::giant_columns(plan, source, giant_bytes) {
+        let (schema, name) = (table.name.schema.as_str(), table.name.name.as_str());
+        let row = m.query_opt(CORRELATION, &[&schema, &name, &column.as_str()]).await;
+        let correlation: Option<f32> =
+            row.during("looking at the order of a table's rows")?.and_then(|row| row.get(0));
+        known.insert(table.oid, correlation.map(f64::from));
+    }
+    cleave_plan::plan_giants(plan, source, giant_bytes, |table| known.get(&table.oid).copied().flatten());
+    Ok(())
 }
 
 async fn claimed_tables(

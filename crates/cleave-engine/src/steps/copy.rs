@@ -5,11 +5,11 @@ use super::retention::watch_slot;
 use crate::{EngineError, context::MoveContext};
 use cleave_api::Event;
 use cleave_journal::{Entry, EntryEvent, MoveRow, MoveState};
-use cleave_model::{Direction, Ident};
-use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedTable};
+use cleave_model::{Direction, Ident, RangeType};
+use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedRanges, PlannedTable};
 use cleave_stream::{
-    Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
-    SnapshotSlot, SnapshotSource, copy_tables,
+    Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopyRanges, CopySpec, CopyTable, LoadLimits,
+    SnapshotRenewal, SnapshotSlot, SnapshotSource, copy_tables,
 };
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
@@ -145,8 +145,11 @@ fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) ->
             .collect(),
         format: if table.binary { CopyFormat::Binary } else { CopyFormat::Text },
         bytes_estimate: table.bytes,
+        ranges: table.ranges.as_ref().and_then(ranges),
         search_path: indexes(move_, table).map(|own| own.search_path.clone()).unwrap_or_default(),
-        indexes: indexes(move_, table).map(|own| own.indexes.iter().map(index).collect()).unwrap_or_default(),
+        indexes: indexes(move_, table)
+            .map(|own| own.indexes.iter().filter(|index| !index.late).map(index).collect())
+            .unwrap_or_default(),
     });
     CopySpec {
         service: move_.service.clone(),
@@ -175,6 +178,12 @@ fn temporary_slot(move_: &MoveContext) -> String {
 
 fn indexes<'m>(move_: &'m MoveContext, table: &PlannedTable) -> Option<&'m PlannedIndexes> {
     move_.plan.script.tables.iter().find(|own| own.source_oid == table.source_oid)
+}
+
+/// None if another version has written the plan and knows more types: the table is then copied whole.
+fn ranges(planned: &PlannedRanges) -> Option<CopyRanges> {
+    let kind = RangeType::parse(&planned.kind)?;
+    Some(CopyRanges { column: Ident::new(planned.column.as_str()), kind, bytes: planned.bytes })
 }
 
 fn index(planned: &PlannedIndex) -> CopyIndex {

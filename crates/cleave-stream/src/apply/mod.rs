@@ -83,5 +83,5 @@ pub(crate) async fn apply(input: Input, stop: &Cancelled) -> Result<(), StreamEr
     input.session.batch_execute(PLANS).await.during("setting up a session that applies").on(Side::Target)?;
     let journal = ApplierStatements::prepare(&*input.session).await?;
     let giants = Giants::load(&input.session, &input.spec, input.position).await?;
-    Applier::new(input, journal, giants).run(stop).await
+    Box::pin(Applier::new(input, journal, giants).run(stop)).await
 }

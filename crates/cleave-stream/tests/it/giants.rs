@@ -246,7 +246,7 @@ async fn a_finished_range_stays_when_the_copy_dies_and_others_are_read_later(
         assert_eq!(before, after, "it was not read again");
     }
     let bytes: u64 = before.iter().map(|range| range.bytes).sum();
-    let told = told.lock().unwrap();
+    let told = std::mem::take(&mut *told.lock().unwrap());
     assert_eq!(told[0].bytes, bytes, "what is there is counted");
     assert_eq!(told.last().unwrap().bytes, copied[0].bytes);
     assert_eq!(after.iter().map(|range| range.rows).sum::<u64>(), 3000);

@@ -122,7 +122,6 @@ impl LateRows {
         let seen = Seen::parse(&text)
             .ok_or_else(|| StreamError::Protocol { problem: "a snapshot cannot be read".to_owned() })?;
         let late = Late { start: Lsn(end.into()), seen: Arc::new(seen) };
-        cleave_failpoint::hit_async("apply.row.snapshot").await;
         Ok(View { session, late, text, since: Instant::now(), tables: HashMap::new() })
     }
 }
