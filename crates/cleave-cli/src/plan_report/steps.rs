@@ -28,6 +28,13 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     let rows = plan.row_tables().count();
     let bytes = plan.row_tables().map(|table| table.bytes).sum();
     let [forward, back] = [Direction::Forward, Direction::Back].map(|direction| slot(plan, direction));
+    let snapshots = match plan.row_tables().filter(|table| table.ranges.is_some()).count() {
+        0 => "one snapshot".to_owned(),
+        giants => format!(
+            "one snapshot, {} in ranges of their keys and as many snapshots as it takes",
+            tables(giants)
+        ),
+    };
     let set = plan.tables.iter().filter_map(|table| table.set_identity.clone());
     let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.adopt, &script.finish];
     let schema = match &plan.whole {
@@ -45,7 +52,7 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
             "copy",
             Both,
             format!(
-                "reads {} in one snapshot, {}; builds their keys and indexes",
+                "reads {} in {snapshots}, {}; builds their keys and indexes",
                 tables(rows),
                 format_bytes(bytes)
             ),

@@ -288,4 +288,4 @@ fn changed(relation: &Relation, problem: impl Into<String>) -> StreamError {
 }
 
 #[cfg(test)]
-mod model;
+mod tests;
