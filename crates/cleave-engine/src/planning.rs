@@ -6,7 +6,7 @@ use cleave_journal::MoveRow;
 use cleave_model::catalog::Catalog;
 use cleave_model::{DatabaseName, QualifiedName, ServiceName};
 use cleave_pg::{During, Session, catalog::read_catalog};
-use cleave_plan::{MovePlan, Plan};
+use cleave_plan::{MovePlan, Plan, Spread};
 use std::collections::BTreeMap;
 
 /// Both sides of a service as they are now.
@@ -101,16 +101,18 @@ async fn giants(
     giant_bytes: u64,
     plan: &mut MovePlan,
 ) -> Result<(), EngineError> {
-    const CORRELATION: &str = "
-        select correlation from pg_catalog.pg_stats
+    const SPREAD: &str = "
+        select correlation, n_distinct from pg_catalog.pg_stats
         where schemaname = $1::text and tablename = $2::text and attname = $3::text and not inherited";
     let mut known = BTreeMap::new();
     for (table, column) in cleave_plan::giant_columns(plan, source, giant_bytes) {
         let (schema, name) = (table.name.schema.as_str(), table.name.name.as_str());
-        let row = m.query_opt(CORRELATION, &[&schema, &name, &column.as_str()]).await;
-        let correlation: Option<f32> =
-            row.during("looking at the order of a table's rows")?.and_then(|row| row.get(0));
-        known.insert(table.oid, correlation.map(f64::from));
+        let row = m.query_opt(SPREAD, &[&schema, &name, &column.as_str()]).await;
+        let spread = row.during("looking at the order of a table's rows")?.and_then(|row| {
+            let (correlation, distinct): (Option<f32>, f32) = (row.get(0), row.get(1));
+            Some(Spread { correlation: correlation?.into(), distinct: distinct.into() })
+        });
+        known.insert(table.oid, spread);
     }
     cleave_plan::plan_giants(plan, source, giant_bytes, |table| known.get(&table.oid).copied().flatten());
     Ok(())

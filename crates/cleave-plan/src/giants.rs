@@ -28,13 +28,22 @@ pub fn giant_columns<'c>(
     giants.filter_map(|(_, table)| Some((table, &divisible(table).ok()?.0.name))).collect()
 }
 
-/// Says of each giant in the plan how it is divided, or why it is not. `correlation` is that of the order of its rows with
-/// that of the column's values, if there are statistics.
+/// What statistics say of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Of the order of rows with that of values: `pg_stats.correlation`.
+    pub correlation: f64,
+    /// How many values there are; below 0 the part of all rows: `pg_stats.n_distinct`.
+    pub distinct: f64,
+}
+
+/// Says of each giant in the plan how it is divided, or why it is not. `spread` is that of its column, if there are
+/// statistics.
 pub fn plan_giants(
     plan: &mut MovePlan,
     source: &Catalog,
     giant_bytes: u64,
-    correlation: impl Fn(&Table) -> Option<f64>,
+    spread: impl Fn(&Table) -> Option<Spread>,
 ) {
     let found: Vec<(u32, &Table)> =
         giants(plan, source, giant_bytes).map(|(planned, table)| (planned.source_oid, table)).collect();
@@ -43,14 +52,19 @@ pub fn plan_giants(
         let is_set = set.is_some_and(|planned| planned.set_identity.is_some());
         let divided = match divisible(table) {
             Ok(_) if is_set => Err(NO_KEY.to_owned()),
-            Ok((column, kind)) => match correlation(table) {
+            Ok((column, kind)) => match spread(table) {
                 None => Err(format!("there are no statistics of column {}: analyze the table", column.name)),
-                Some(correlation) if correlation.abs() < CORRELATION_MIN => Err(format!(
+                Some(spread) if values(spread, table) < fewest_values(table, giant_bytes) => Err(format!(
+                    "column {}, the first of its key, has only about {:.0} values, and rows of one value are not divided",
+                    column.name,
+                    values(spread, table)
+                )),
+                Some(Spread { correlation, .. }) if correlation.abs() < CORRELATION_MIN => Err(format!(
                     "its rows do not stand in the order of column {} (correlation {correlation:.2}), so that each range \
                      would read much of the table",
                     column.name
                 )),
-                Some(correlation) => Ok((column, kind, correlation)),
+                Some(Spread { correlation, .. }) => Ok((column, kind, correlation)),
             },
             Err(reason) => Err(reason),
         };
@@ -75,6 +89,15 @@ pub fn plan_giants(
             )),
         }
     }
+}
+
+fn values(spread: Spread, table: &Table) -> f64 {
+    if spread.distinct < 0.0 { -spread.distinct * table.rows_estimated as f64 } else { spread.distinct }
+}
+
+/// Two for each range.
+fn fewest_values(table: &Table, giant_bytes: u64) -> f64 {
+    2.0 * table.heap_bytes as f64 / (giant_bytes / RANGES_PER_GIANT).max(1) as f64
 }
 
 const NO_KEY: &str = "it is not followed by its primary key";

@@ -30,7 +30,7 @@ pub use binary::STABLE_TYPES;
 pub use carrying::{Fate, Layer, MovedNames, StatementVerdict, fate, judge, spanning, verdicts};
 pub use draft::plan_move;
 pub use finding::{Finding, Weight};
-pub use giants::{giant_columns, plan_giants};
+pub use giants::{Spread, giant_columns, plan_giants};
 pub use move_plan::{
     BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
     PlannedRanges, PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript, WholeDatabase,

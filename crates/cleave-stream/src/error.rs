@@ -260,6 +260,12 @@ pub enum StreamError {
         /// What does not fit.
         problem: String,
     },
+    /// `C0554`: too many rows of a giant moved between ranges that were copied at different times.
+    #[error("too many rows of {table} moved to other ranges of its key while it was copied")]
+    GiantRestless {
+        /// The table on the source.
+        table: QualifiedName,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -295,6 +301,7 @@ impl StreamError {
             Self::FailoverRefused { .. } => "C0532",
             Self::SourceIsStandby { .. } => "C0533",
             Self::GiantChanged { .. } => "C0553",
+            Self::GiantRestless { .. } => "C0554",
         }
     }
 

@@ -7,7 +7,7 @@ use cleave_model::{Oid, QualifiedName};
 const GIANT: u64 = 8 << 30;
 
 fn giant(name: &str) -> NewTable {
-    table(name).set(|table| table.heap_bytes = GIANT)
+    table(name).set(|table| (table.heap_bytes, table.rows_estimated) = (GIANT, 1_000_000))
 }
 
 fn planned<const N: usize>(tables: [NewTable; N], correlation: Option<f64>) -> MovePlan {
@@ -18,7 +18,8 @@ fn planned<const N: usize>(tables: [NewTable; N], correlation: Option<f64>) -> M
     let claimed: Vec<QualifiedName> = sample.source.tables.iter().map(|table| table.name.clone()).collect();
     let mut plan = plan_move(&config.services[0], &claimed, &sample.source, &sample.target);
     plan.findings.clear();
-    plan_giants(&mut plan, &sample.source, GIANT, |_| correlation);
+    let spread = correlation.map(|correlation| Spread { correlation, distinct: -1.0 });
+    plan_giants(&mut plan, &sample.source, GIANT, |_| spread);
     plan
 }
 
@@ -126,4 +127,14 @@ fn a_plan_does_the_same_whether_its_table_is_a_giant_yet_or_not() {
     let stored: MovePlan = serde_json::from_value(serde_json::to_value(&one).unwrap()).unwrap();
     assert_eq!(stored, one);
     assert_eq!(stored.tables[0].source.qualified(), public("film"));
+}
+
+#[test]
+fn a_column_of_few_values_divides_nothing() {
+    let sample = Sample::with([giant("film")]);
+    let table = &sample.source.tables[0];
+    for (distinct, few) in [(15.0, true), (17.0, false), (-0.000_001, true), (-1.0, false)] {
+        let spread = Spread { correlation: 1.0, distinct };
+        assert_eq!(values(spread, table) < fewest_values(table, GIANT), few, "{distinct}");
+    }
 }

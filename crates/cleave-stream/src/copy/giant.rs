@@ -126,7 +126,9 @@ async fn divide(keeper: &Session, table: &CopyTable, by: &CopyRanges) -> Result<
     let rows = keeper.query(&sample(&name, &by.column, percent, count), &[]).await;
     let bounds: Result<Vec<String>, _> =
         rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
-    Ok(between(bounds.during(&what).map_err(failed(table))?))
+    let ranges = between(bounds.during(&what).map_err(failed(table))?);
+    // One value is never divided. Where few are most of the table, chunks of blocks do more.
+    Ok(if ranges.len() as u64 * 2 < count { Vec::new() } else { ranges })
 }
 
 /// The values at which a new range begins: `count - 1` of them, or fewer where one value is so frequent.

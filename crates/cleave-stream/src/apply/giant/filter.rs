@@ -31,6 +31,9 @@ pub(crate) struct RowKey {
     pub(crate) cells: Vec<Cell>,
 }
 
+/// Beside the bytes of a key that is remembered.
+const ROW_OVERHEAD_BYTES: usize = 100;
+
 const TEXT: u8 = b't';
 const BINARY: u8 = b'b';
 
@@ -115,6 +118,7 @@ pub(crate) struct Giant {
     rows: HashMap<Vec<u8>, Late>,
     /// The form of their values: the first byte of each.
     form: Option<u8>,
+    row_bytes: usize,
     until: Lsn,
     places: Option<Places>,
 }
@@ -146,19 +150,34 @@ impl Giant {
         }
         let until = known.iter().map(|range| range.start).max().unwrap_or_default();
         let column = Ident::new(column);
-        Ok(Self { column, kind, ranges: known, rows: HashMap::new(), form: None, until, places: None })
+        Ok(Self {
+            column,
+            kind,
+            ranges: known,
+            rows: HashMap::new(),
+            form: None,
+            row_bytes: 0,
+            until,
+            places: None,
+        })
     }
 
     /// A key starts where it was read by itself.
     pub(crate) fn starts(&mut self, key: Vec<u8>, late: Late) {
         self.until = self.until.max(late.start);
         self.form = key.first().copied();
+        self.row_bytes += key.len() + ROW_OVERHEAD_BYTES;
         self.rows.insert(key, late);
     }
 
     /// The latest of the start positions: changes that committed there or behind are as those of any table.
     pub(crate) fn until(&self) -> Lsn {
         self.until
+    }
+
+    /// Memory that its rows take, about.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
     /// The column whose values are in ranges, on the source.

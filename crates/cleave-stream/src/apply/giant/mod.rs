@@ -20,6 +20,9 @@ use seen::Seen;
 use std::{collections::HashMap, sync::Arc};
 use tokio_postgres::Client;
 
+/// Memory for keys of rows that were read by themselves, per giant: about a million.
+const ROW_BYTES_MAX: usize = 128 << 20;
+
 /// The giants that the stream has not passed yet. Empty most of the time.
 #[derive(Debug)]
 pub(super) struct Giants {
@@ -44,6 +47,7 @@ impl Giants {
             ranges.entry(range.division.source_oid).or_default().push(range);
         }
         let mut rows = copied_rows(client, &stream, position).await?;
+        let mut snapshots: HashMap<String, Arc<Seen>> = HashMap::new();
         let mut giants = HashMap::new();
         for (oid, ranges) in ranges {
             // A stream begins when all is copied.
@@ -53,11 +57,19 @@ impl Giants {
             let mut giant =
                 giant.map_err(|problem| StreamError::RouteInvalid { source_oid: oid, problem })?;
             for row in rows.extract_if(.., |row| row.source_oid == oid) {
-                let seen = Seen::parse(&row.seen).ok_or_else(|| StreamError::RouteInvalid {
-                    source_oid: oid,
-                    problem: "a snapshot of its rows cannot be read".to_owned(),
-                })?;
-                giant.starts(row.key, Late { start: row.start, seen: Arc::new(seen) });
+                let seen = match snapshots.get(&row.seen) {
+                    Some(seen) => Arc::clone(seen),
+                    None => {
+                        let seen = Seen::parse(&row.seen).map(Arc::new);
+                        let seen = seen.ok_or_else(|| StreamError::RouteInvalid {
+                            source_oid: oid,
+                            problem: "a snapshot of its rows cannot be read".to_owned(),
+                        })?;
+                        snapshots.insert(row.seen, Arc::clone(&seen));
+                        seen
+                    }
+                };
+                giant.starts(row.key, Late { start: row.start, seen });
             }
             if giant.until() > position {
                 giants.insert(oid, giant);
@@ -102,6 +114,9 @@ impl Giants {
         })?;
         if let Some(giant) = self.giants.get_mut(&relation.oid) {
             giant.starts(encoded.clone(), late);
+            if giant.row_bytes() > ROW_BYTES_MAX {
+                return Err(StreamError::GiantRestless { table: relation.name.clone() });
+            }
         }
         self.unrecorded.push(CopiedRow { source_oid: relation.oid, key: encoded, start, seen: text });
         Ok(row)
