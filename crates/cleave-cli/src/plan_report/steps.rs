@@ -30,10 +30,9 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     let [forward, back] = [Direction::Forward, Direction::Back].map(|direction| slot(plan, direction));
     let snapshots = match plan.row_tables().filter(|table| table.ranges.is_some()).count() {
         0 => "one snapshot".to_owned(),
-        giants => format!(
-            "one snapshot, {} in ranges of their keys and as many snapshots as it takes",
-            tables(giants)
-        ),
+        giants => {
+            format!("one snapshot ({} in ranges of a key and as many snapshots as it takes)", tables(giants))
+        }
     };
     let set = plan.tables.iter().filter_map(|table| table.set_identity.clone());
     let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.adopt, &script.finish];

@@ -43,6 +43,7 @@ pub(crate) async fn copy(
         move_.limits.jobs
     );
     let step = move_.events.step(&move_.service, STEP, summary);
+    tell_ranges(move_).await?;
     let snapshot = match &made {
         Some(slot) => {
             SnapshotSource::Given { name: slot.snapshot.clone(), consistent_point: slot.consistent_point() }
@@ -75,6 +76,25 @@ pub(crate) async fn copy(
     move_.journal_m(&*m, STEP, EntryEvent::Done, &json!({ "rows": rows, "bytes": bytes })).await?;
     cleave_failpoint::hit_async("copy.journaled").await;
     step.finish(format!("{} rows, {}", cleave_model::format_count(rows), cleave_model::format_bytes(bytes)));
+    Ok(())
+}
+
+/// Says which ranges of giants an earlier run has left.
+async fn tell_ranges(move_: &MoveContext) -> Result<(), EngineError> {
+    let n = move_.n.connect("copy").await?;
+    let stream = move_.stream(Direction::Forward);
+    let copied = cleave_journal::copied_tables(&*n, &stream).await?;
+    let ranges = cleave_journal::key_ranges(&*n, &stream).await?;
+    let is_left = |table: &&PlannedTable| !copied.iter().any(|copied| copied.source_oid == table.oid());
+    for table in move_.plan.row_tables().filter(is_left) {
+        let own: Vec<_> = ranges.iter().filter(|range| range.division.source_oid == table.oid()).collect();
+        let there = own.iter().filter(|range| range.start.is_some()).count();
+        if there > 0 {
+            let name = table.source.qualified();
+            let said = format!("of {name} {there} of {} ranges are there; the others are read", own.len());
+            move_.events.note(Some(&move_.service), said);
+        }
+    }
     Ok(())
 }
 

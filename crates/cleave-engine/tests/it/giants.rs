@@ -1,11 +1,13 @@
 //! A move of a table that is copied in ranges of its key.
 
 use crate::trouble::stage::{House, SCHEMA, Stage, on, switched};
-use cleave_engine::{Answer, Verb};
+use cleave_api::Event;
+use cleave_engine::{Answer, Events, Until, Verb};
 use cleave_sandbox::{Cluster, Options, StopMode, Version};
+use cleave_stream::cancellation;
 use cleave_testkit::TestDatabase;
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -122,7 +124,19 @@ async fn status_counts_the_ranges_that_are_there_and_the_next_apply_reads_the_ot
     let starts = "select array_agg(start order by number)::text from cleave.copied_range where number < 3";
     let before: String = n.query_one(starts, &[]).await.unwrap().get(0);
     n.batch_execute(GO_ON).await.unwrap();
-    stage.apply().await.unwrap();
+    let notes: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = Arc::clone(&notes);
+    let events = Events::new(move |event| {
+        if let Event::Note { message, .. } = event {
+            heard.lock().unwrap().push(message);
+        }
+    });
+    let (_canceller, cancelled) = cancellation();
+    let topology = stage.topology();
+    let service = stage.service();
+    cleave_engine::apply(&topology, &service, None, Until::Following, (&events, &cancelled)).await.unwrap();
+    let said = notes.lock().unwrap().join("\n");
+    assert!(said.contains("of public.film 3 of ") && said.contains(" ranges are there"), "{said}");
     let after: String = n.query_one(starts, &[]).await.unwrap().get(0);
     assert_eq!(before, after);
     stage.verb(Verb::Verify).await.unwrap();

@@ -17,8 +17,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A range is found by the key's index: a plan that reads the table would read all of it for each range.
-pub(super) const PLANS: &str = "set enable_seqscan = off; set jit = off;";
+/// A range is found by the key's index: a plan that reads the table would read all of it for each range. How much is read at
+/// once is ours to say.
+pub(super) const PLANS: &str =
+    "set enable_seqscan = off; set jit = off; set max_parallel_workers_per_gather = 0;";
 
 /// Each is a transaction, and a row of the journal.
 const RANGES_MAX: u64 = 2000;
@@ -32,6 +34,11 @@ const SIZE: &str = "
     select pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint,
            pg_catalog.pg_table_size(c.oid)
     from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($1)";
+
+/// Whether the table's rows are where they were when the snapshot was taken. One that was truncated or rewritten since may
+/// look empty, and without the lock nothing keeps it from that.
+pub(crate) const IS_SAME: &str = "
+    select c.relfilenode = pg_catalog.pg_relation_filenode(c.oid) from pg_catalog.pg_class c where c.oid = $1";
 
 const TARGET: &str = "select pg_catalog.to_regclass($1)::oid";
 
@@ -58,8 +65,16 @@ pub(super) async fn ranges<F: Fn(CopyProgress)>(
     (table, by): (&CopyTable, &CopyRanges),
 ) -> Result<Vec<u32>, StreamError> {
     let lock = format!("lock table only {} in access share mode", table.source_name.quoted());
-    let locked = keeper.batch_execute(&lock).await;
-    locked.during(format!("locking {} on the source", table.source_name)).map_err(failed(table))?;
+    let what = format!("locking {} on the source", table.source_name);
+    keeper.batch_execute(&lock).await.during(&what).map_err(failed(table))?;
+    let same = keeper.query_opt(IS_SAME, &[&table.source_oid.0]).await;
+    let same = same.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+    if same.during(&what).map_err(failed(table))? != Some(true) {
+        return Err(StreamError::GiantChanged {
+            table: table.source_name.clone(),
+            problem: "it was truncated or rewritten just after the snapshot was taken; try again".to_owned(),
+        });
+    }
     let known = known(run, worker, table, by).await?;
     if !known.is_empty() {
         let left = known.iter().filter(|range| range.start.is_none()).map(|range| range.number).collect();

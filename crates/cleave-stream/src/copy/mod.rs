@@ -15,7 +15,7 @@ mod spec;
 mod worker;
 
 pub use brake::{Busy, LoadLimits};
-pub(crate) use giant::condition;
+pub(crate) use giant::{IS_SAME, condition};
 pub use progress::CopyProgress;
 pub use spec::{CopyFormat, CopyIndex, CopyRanges, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource};
 

@@ -1,12 +1,13 @@
 //! Copying giants in ranges of their keys, in several snapshots, and what the stream makes of them.
 
-use crate::pair::{Pair, Stream, on_pairs};
+use crate::pair::{PATIENCE, Pair, Stream, on_pairs};
 use cleave_journal::{KeyRange, copied_rows, copied_tables, key_ranges, tables_in_chunks};
 use cleave_model::{Direction, Ident, Lsn, RangeType};
+use cleave_pg::replication::SlotLifetime;
 use cleave_sandbox::Version;
 use cleave_stream::{
     Canceller, CopyFormat, CopyRanges, CopySpec, Follow, SnapshotRenewal, SnapshotSource, cancellation,
-    copy_tables,
+    copy_tables, create_slot_with_snapshot,
 };
 use std::{
     sync::{
@@ -27,6 +28,7 @@ on_pairs!(
     rows_of_others_in_a_giant_are_refused,
     ranges_of_a_table_that_was_made_anew_are_read_again,
     ranges_of_another_column_are_refused,
+    a_giant_that_was_truncated_behind_the_snapshot_is_not_taken_for_an_empty_one,
 );
 
 /// `wide` is stored out of line.
@@ -451,4 +453,27 @@ async fn ranges_of_another_column_are_refused(source: Version, target: Version) 
     let error = copy_tables(spec.clone(), |_| {}).await.unwrap_err();
     assert_eq!(error.code(), "C0553");
     assert!(error.to_string().contains("id (int4)") && error.to_string().contains("part (int4)"), "{error}");
+}
+
+async fn a_giant_that_was_truncated_behind_the_snapshot_is_not_taken_for_an_empty_one(
+    source: Version,
+    target: Version,
+) {
+    let pair = Pair::new(source, target, "gempty", FILM).await;
+    fill(&pair).await;
+    pair.publish(Direction::Forward).await;
+    let (mut spec, _keep) = film(&pair, "gempty").await;
+    let SnapshotSource::TemporarySlot { name } = spec.snapshot.clone() else { panic!() };
+    let slot =
+        create_slot_with_snapshot(&spec.source, &name, SlotLifetime::Temporary, PATIENCE).await.unwrap();
+    pair.m.run("truncate film; insert into film values (1, 1, 1, 'w', 'new')").await;
+    let consistent_point = slot.consistent_point();
+    spec.snapshot = SnapshotSource::Given { name: slot.snapshot.clone(), consistent_point };
+    let error = copy_tables(spec.clone(), |_| {}).await.unwrap_err();
+    assert!(error.code() == "C0553" && error.to_string().contains("truncated or rewritten"), "{error}");
+    assert_eq!(ranges(&pair, &spec).await, []);
+    drop(slot);
+    spec.snapshot = SnapshotSource::TemporarySlot { name: format!("{name}_again") };
+    copy_tables(spec.clone(), |_| {}).await.unwrap();
+    pair.assert_same().await;
 }

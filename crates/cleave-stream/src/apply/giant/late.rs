@@ -4,7 +4,7 @@ use super::{
     filter::{Late, RowKey},
     seen::Seen,
 };
-use crate::{FollowSpec, Side, StreamError, apply::parameter::Parameter, error::On};
+use crate::{FollowSpec, Side, StreamError, apply::parameter::Parameter, copy::IS_SAME, error::On};
 use bytes::Bytes;
 use cleave_model::{Lsn, Oid, quote_literal};
 use cleave_pg::{During, Session, connect};
@@ -34,10 +34,6 @@ const WHAT: &str = "reading a row that moved to another range";
 /// The end of the log is asked for after the snapshot is taken, so nothing behind it is seen.
 const SNAPSHOT: &str =
     "select pg_catalog.pg_current_snapshot()::pg_catalog.text, pg_catalog.pg_current_wal_insert_lsn()";
-
-/// Whether the table's rows are where they were when the snapshot was taken: one that was truncated since looks empty.
-const IS_SAME: &str = "
-    select c.relfilenode = pg_catalog.pg_relation_filenode(c.oid) from pg_catalog.pg_class c where c.oid = $1";
 
 /// Reads rows in snapshots of which it knows what they see. A slot's snapshot would do, too, but a slot waits for every
 /// transaction of the server, and one of those may be our own at the target.
