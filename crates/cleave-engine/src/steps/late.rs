@@ -14,6 +14,13 @@ const FOUND: &str = "
     from pg_catalog.pg_index x join pg_catalog.pg_class i on i.oid = x.indexrelid
     where x.indrelid = pg_catalog.to_regclass($1) and i.relname = $2::text";
 
+/// Ends whoever builds an index of this name on a table: the server notices late that a client is gone, and to drop the index
+/// would wait for its end, with the stream behind.
+const END_BUILD: &str = "
+    select pg_catalog.pg_terminate_backend(p.pid)
+    from pg_catalog.pg_stat_progress_create_index p join pg_catalog.pg_class i on i.oid = p.index_relid
+    where p.relid = pg_catalog.to_regclass($1) and i.relname = $2::text and p.datname = pg_catalog.current_database()";
+
 const UNIQUE: &str = "CREATE UNIQUE INDEX ";
 
 /// Builds what is not there.
@@ -43,7 +50,9 @@ async fn build(
     let name = Ident::new(index.name.as_str());
     let mut found = find(n, table, &name).await?;
     if let Some((false, _)) = found {
-        // What a build left behind that was ended in the middle.
+        // What a build left behind that was ended in the middle, or goes on for an engine that is no more.
+        let ended = n.query(END_BUILD, &[&table.quoted(), &name.as_str()]).await;
+        ended.during("ending the build of an index of an earlier run")?;
         let own = QualifiedName { schema: table.schema.clone(), name: name.clone() };
         beside_the_stream(n, &format!("drop index {}", own.quoted())).await?;
         found = None;
