@@ -14,12 +14,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 on_pairs!(
     rows_that_move_between_ranges_of_different_ages_end_as_on_the_source,
     rows_that_move_between_ranges_end_as_on_the_source_in_text_too,
+    rows_that_move_in_a_transaction_that_comes_in_blocks_end_as_on_the_source,
     a_truncate_empties_the_ranges_that_have_not_seen_it,
     a_finished_range_stays_when_the_copy_dies_and_others_are_read_later,
     a_giant_that_changes_and_dies_all_the_time_ends_as_on_the_source,
@@ -185,6 +186,33 @@ async fn rows_that_move_between_ranges_of_different_ages_end_as_on_the_source(
 
 async fn rows_that_move_between_ranges_end_as_on_the_source_in_text_too(source: Version, target: Version) {
     moves(source, target, &format!("{FILM}{TEXT_ONLY}"), "gtext").await;
+}
+
+/// What is read by itself is told by the numbers of transactions, which come another way with one in blocks.
+async fn rows_that_move_in_a_transaction_that_comes_in_blocks_end_as_on_the_source(
+    source: Version,
+    target: Version,
+) {
+    let pair = Pair::new(source, target, "gblocks", FILM).await;
+    fill(&pair).await;
+    let (mut spec, _keep) = film(&pair, "gblocks").await;
+    let database: String = pair.m.client.query_one("select current_database()", &[]).await.unwrap().get(0);
+    pair.m.run(&format!("alter database {database} set logical_decoding_work_mem = '64kB'")).await;
+    let moves = MOVES.replace("begin;", "savepoint one;").replace("commit;", "release one;");
+    copy_in_two(&pair, &mut spec, &format!("begin; {moves} commit")).await;
+    pair.m.run(&format!("begin; {FUTURE} commit")).await;
+    let stream = follow(&pair, &spec).await;
+    pair.drain(Direction::Forward, &stream).await;
+    pair.assert_same().await;
+    assert!(copied_rows(&pair.n.client, &spec.stream, Lsn(0)).await.unwrap().len() >= 20);
+    stream.stop().await;
+    let in_blocks = "select coalesce(sum(stream_txns), 0)::bigint from pg_stat_replication_slots s
+                     join pg_replication_slots using (slot_name) where database = current_database()";
+    let deadline = Instant::now() + PATIENCE;
+    while pair.m.count(in_blocks).await == 0 {
+        assert!(Instant::now() < deadline, "it came whole");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn a_truncate_empties_the_ranges_that_have_not_seen_it(source: Version, target: Version) {
