@@ -225,7 +225,7 @@ impl<W: Writer> Applier<W> {
             self.writer.flush().await?;
         }
         let row = {
-            let mut reading = pin!(self.giants.read(relation, key));
+            let mut reading = pin!(self.giants.read(relation, self.router.shape(relation.oid), key));
             loop {
                 tokio::select! {
                     biased;

@@ -8,7 +8,7 @@ use super::{
     fill::{Writing, failed},
     worker::{Run, Worker},
 };
-use crate::{CopyProgress, StreamError};
+use crate::{CopyProgress, StreamError, apply::look};
 use cleave_journal::{Copied, Division, Ends, KeyRange, begin_ranges, finish_range, key_ranges};
 use cleave_model::{Ident, Oid, quote_literal};
 use cleave_pg::{During, Session, copy::Pumped};
@@ -76,6 +76,11 @@ pub(super) async fn ranges<F: Fn(CopyProgress)>(
         });
     }
     let known = known(run, worker, table, by).await?;
+    if known.iter().any(|range| range.start.is_some()) {
+        same_shape(run, (worker, keeper), table).await?;
+    } else {
+        worker.record_shapes(&run.spec, std::iter::once(table.source_oid)).await?;
+    }
     if !known.is_empty() {
         let left = known.iter().filter(|range| range.start.is_none()).map(|range| range.number).collect();
         run.divisions.put(table.source_oid, known.into_iter().map(|range| range.ends).collect());
@@ -89,6 +94,26 @@ pub(super) async fn ranges<F: Fn(CopyProgress)>(
         return Ok(numbers);
     }
     Ok(Vec::new())
+}
+
+/// Fails if the table's columns are not what they were when its first range was read: the stream cannot change the columns
+/// of some rows.
+async fn same_shape<F: Fn(CopyProgress)>(
+    run: &Run<F>,
+    (worker, keeper): (&Worker, &Session),
+    table: &CopyTable,
+) -> Result<(), StreamError> {
+    let recorded = cleave_journal::shapes(&*worker.target, &run.spec.stream).await?;
+    let now = look(&**keeper, &[table.source_oid]).await?;
+    let recorded = recorded.iter().find(|shape| shape.source_oid == table.source_oid);
+    let Some((recorded, now)) = recorded.zip(now.tables.first()) else { return Ok(()) };
+    if now.has_columns_of(recorded) {
+        return Ok(());
+    }
+    Err(StreamError::GiantChanged {
+        table: table.source_name.clone(),
+        problem: "its columns were changed after the first of them was read".to_owned(),
+    })
 }
 
 /// The ranges that an earlier run, or round, has made of the table that stands on the target now.

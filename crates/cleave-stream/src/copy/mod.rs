@@ -222,7 +222,9 @@ where
     let taken = if missing.is_empty() { None } else { Some(snapshot(spec, round).await?) };
     let view = taken.as_ref().map(|taken| (taken.name.as_str(), taken.start));
     let first = Worker::start(spec, 0, view).await?;
-    first.record_shapes(spec, missing.iter().map(|place| spec.tables[*place].source_oid)).await?;
+    // A giant's rows may be of several snapshots.
+    let of_one = missing.iter().map(|place| &spec.tables[*place]).filter(|table| table.ranges.is_none());
+    first.record_shapes(spec, of_one.map(|table| table.source_oid)).await?;
     let keeper = match view {
         Some((name, _)) if spec.jobs > 1 || spec.tables.iter().any(|table| table.ranges.is_some()) => {
             Some(worker::in_snapshot(spec, name).await?)

@@ -4,8 +4,18 @@ use super::{
     filter::{Late, RowKey},
     seen::Seen,
 };
-use crate::{FollowSpec, Side, StreamError, apply::parameter::Parameter, copy::IS_SAME, error::On};
+use crate::{
+    FollowSpec, Side, StreamError,
+    apply::{
+        CatalogTable, look,
+        parameter::Parameter,
+        shape::{catalog_said, said},
+    },
+    copy::IS_SAME,
+    error::On,
+};
 use bytes::Bytes;
+use cleave_journal::Shape;
 use cleave_model::{Lsn, Oid, quote_literal};
 use cleave_pg::{During, Session, connect};
 use cleave_proto::pgoutput::{Cell, Relation, Tuple, Xid};
@@ -78,7 +88,7 @@ impl LateRows {
     /// The row that the source has under a key, if there is one, in a snapshot that sees `xid`, which has committed.
     pub(crate) async fn read(
         &mut self,
-        relation: &Arc<Relation>,
+        (relation, known): (&Arc<Relation>, Option<&Shape>),
         key: &RowKey,
         xid: Xid,
     ) -> Result<Read, StreamError> {
@@ -95,7 +105,7 @@ impl LateRows {
                 continue;
             }
             let mut view = view;
-            let Some(statement) = view.prepared(relation).await? else { continue };
+            let Some(statement) = view.prepared(relation, known).await? else { continue };
             let row = match key.cells.first() {
                 Some(Cell::Binary(_)) => view.in_binary(relation, &statement, key).await?,
                 _ => view.in_text(relation, key).await?,
@@ -144,7 +154,11 @@ impl View {
 
     /// The statement that reads a row, and from the first on a lock that keeps the table as it is; none if the table is
     /// not what it was when the snapshot was taken.
-    async fn prepared(&mut self, relation: &Arc<Relation>) -> Result<Option<Statement>, StreamError> {
+    async fn prepared(
+        &mut self,
+        relation: &Arc<Relation>,
+        known: Option<&Shape>,
+    ) -> Result<Option<Statement>, StreamError> {
         if let Some((described, statement)) = self.tables.get(&relation.oid)
             && Arc::ptr_eq(described, relation)
         {
@@ -157,6 +171,18 @@ impl View {
             same.and_then(|row| row.map(|row| row.try_get(0)).transpose()).during(WHAT).on(Side::Source)?;
         if same != Some(true) {
             return Ok(None);
+        }
+        let now = look(&*self.session, &[relation.oid]).await?;
+        let is_as = |now: &CatalogTable| match known {
+            Some(known) => now.has_columns_of(known),
+            None => catalog_said(now) == said(relation),
+        };
+        if !now.tables.first().is_some_and(is_as) {
+            // What such a row had in columns that the stream has not come to is not in the stream.
+            return Err(StreamError::GiantChanged {
+                table: relation.name.clone(),
+                problem: "its columns were changed before the stream has passed its copy".to_owned(),
+            });
         }
         let places = (1..).map(|number: usize| format!("${number}"));
         let statement =

@@ -11,7 +11,7 @@ pub(super) use filter::{RowKey, Verdict};
 
 use super::table::TargetTable;
 use crate::{FollowSpec, StreamError, copy::condition};
-use cleave_journal::{CopiedRow, Ends, copied_rows, key_ranges};
+use cleave_journal::{CopiedRow, Ends, Shape, copied_rows, key_ranges};
 use cleave_model::{Ident, Lsn, Oid};
 use cleave_proto::pgoutput::{Change, Relation, Tuple, Xid};
 use filter::{Commit, Giant, Late};
@@ -100,13 +100,15 @@ impl Giants {
         }
     }
 
-    /// Reads the row that the source has under a key, whose changes start where it is read from now on.
+    /// Reads the row that the source has under a key, whose changes start where it is read from now on. `known` is what the
+    /// table looks like at this place of the stream.
     pub(super) async fn read(
         &mut self,
         relation: &Arc<Relation>,
+        known: Option<&Shape>,
         key: &RowKey,
     ) -> Result<Option<Tuple>, StreamError> {
-        let Read { late, text, row } = self.late.read(relation, key, self.current.xid).await?;
+        let Read { late, text, row } = self.late.read((relation, known), key, self.current.xid).await?;
         let start = late.start;
         let encoded = key.encode().ok_or_else(|| StreamError::GiantChanged {
             table: relation.name.clone(),
