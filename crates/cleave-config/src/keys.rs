@@ -396,6 +396,13 @@ const LIMIT_KEYS: &[Key] = &[
         "A table of at least four times this size is copied in parts of about this size, several at once.",
     ),
     key(
+        "giant",
+        Kind::Size,
+        Default("\"100GB\""),
+        "A table of at least this size is copied in ranges of its key, about eight for each such size. A range that is copied \
+         stays, whatever happens; the others may be read in later snapshots.",
+    ),
+    key(
         "copy_rate",
         Kind::Size,
         Optional,

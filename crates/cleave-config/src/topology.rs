@@ -282,6 +282,8 @@ pub struct Limits {
     pub snapshot_age: Duration,
     /// A table of at least four times this size is copied in parts of about this size.
     pub chunk_bytes: u64,
+    /// A table of at least this size is copied in ranges of its key.
+    pub giant_bytes: u64,
     /// Bytes per second that the workers of a copy may read, all together.
     pub copy_bytes_per_second: Option<u64>,
     /// How long tables and indexes of the new home are read before a switch; not at all without it.
@@ -316,6 +318,7 @@ impl Default for Limits {
             lock_budget: Duration::from_secs(600),
             snapshot_age: Duration::from_secs(3600),
             chunk_bytes: 256 << 20,
+            giant_bytes: 100 << 30,
             copy_bytes_per_second: None,
             warm_up: None,
             copy_lag_bytes_max: None,

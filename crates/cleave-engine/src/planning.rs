@@ -6,7 +6,8 @@ use cleave_journal::MoveRow;
 use cleave_model::catalog::Catalog;
 use cleave_model::{DatabaseName, QualifiedName, ServiceName};
 use cleave_pg::{During, Session, catalog::read_catalog};
-use cleave_plan::{MovePlan, Plan};
+use cleave_plan::{MovePlan, Plan, Spread};
+use std::collections::BTreeMap;
 
 /// Both sides of a service as they are now.
 pub(crate) struct Observed {
@@ -84,12 +85,37 @@ pub(crate) async fn plan_observed(
             cleave_plan::plan_move(service, &claimed, &observed.source, &observed.target)
         }
     };
+    giants(&observed.m_session, &observed.source, topology.config().limits.giant_bytes, &mut plan).await?;
     plan.findings.extend(room(observed).await?);
     let tables: Vec<QualifiedName> = plan.tables.iter().map(|table| table.source.qualified()).collect();
     plan.findings.extend(crate::split::in_open_split(&observed.m_session, &tables).await?);
     plan.findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     plan.fingerprint = cleave_pg::fingerprint(&observed.m_session, &plan.source_oids()).await?;
     Ok(plan)
+}
+
+/// Which tables are copied in ranges of their keys.
+async fn giants(
+    m: &Session,
+    source: &Catalog,
+    giant_bytes: u64,
+    plan: &mut MovePlan,
+) -> Result<(), EngineError> {
+    const SPREAD: &str = "
+        select correlation, n_distinct from pg_catalog.pg_stats
+        where schemaname = $1::text and tablename = $2::text and attname = $3::text and not inherited";
+    let mut known = BTreeMap::new();
+    for (table, column) in cleave_plan::giant_columns(plan, source, giant_bytes) {
+        let (schema, name) = (table.name.schema.as_str(), table.name.name.as_str());
+        let row = m.query_opt(SPREAD, &[&schema, &name, &column.as_str()]).await;
+        let spread = row.during("looking at the order of a table's rows")?.and_then(|row| {
+            let (correlation, distinct): (Option<f32>, f32) = (row.get(0), row.get(1));
+            Some(Spread { correlation: correlation?.into(), distinct: distinct.into() })
+        });
+        known.insert(table.oid, spread);
+    }
+    cleave_plan::plan_giants(plan, source, giant_bytes, |table| known.get(&table.oid).copied().flatten());
+    Ok(())
 }
 
 async fn claimed_tables(

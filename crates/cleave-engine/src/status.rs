@@ -278,6 +278,14 @@ async fn copy(
     let plan = stored_plan(row)?;
     let copied =
         cleave_journal::copied_tables(&**n, &labels::stream(&row.service, Direction::Forward)).await?;
+    let mut ranges = Vec::new();
+    // An engine of an earlier version has none.
+    let knows = cleave_journal::installed_version(&**n).await? == Some(cleave_journal::SCHEMA_VERSION);
+    if knows && row.state == MoveState::Copying {
+        ranges = cleave_journal::key_ranges(&**n, &labels::stream(&row.service, Direction::Forward)).await?;
+    }
+    // Of giants that are not there yet.
+    ranges.retain(|range| !copied.iter().any(|table| table.source_oid == range.division.source_oid));
     if copied.is_empty() && row.state != MoveState::Copying {
         return Ok(None);
     }
@@ -291,8 +299,8 @@ async fn copy(
         waits,
         tables_done: copied.len() as u64,
         tables: plan.row_tables().count() as u64,
-        rows: copied.iter().map(|table| table.rows).sum(),
-        bytes: copied.iter().map(|table| table.bytes).sum(),
+        rows: copied.iter().map(|table| table.rows).chain(ranges.iter().map(|range| range.rows)).sum(),
+        bytes: copied.iter().map(|table| table.bytes).chain(ranges.iter().map(|range| range.bytes)).sum(),
         bytes_total: None,
         rate_bytes: None,
         eta_ms: None,

@@ -54,13 +54,16 @@ pub async fn record_copied(
         )
         .await
         .during("record the copied table")?;
-    transaction
-        .execute(
-            "delete from cleave.copying where stream = $1 and source_oid = $2",
-            &[&stream, &source_oid.0],
-        )
-        .await
-        .during("record the copied table")?;
+    let over = [
+        "delete from cleave.copying where stream = $1 and source_oid = $2",
+        // It was to be read in ranges once, and now was not.
+        "delete from cleave.copied_range r where stream = $1 and source_oid = $2
+         and exists (select from cleave.copied_range u
+                     where u.stream = r.stream and u.source_oid = r.source_oid and u.start is null)",
+    ];
+    for sql in over {
+        transaction.execute(sql, &[&stream, &source_oid.0]).await.during("record the copied table")?;
+    }
     Ok(())
 }
 

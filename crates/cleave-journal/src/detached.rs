@@ -169,9 +169,15 @@ pub async fn reopen_copy(
 ) -> Result<(), JournalError> {
     let copying = Copying { source_oid, target_oid, start: Lsn::default(), chunks_left: 1 };
     begin_chunks(transaction, stream, copying).await?;
-    transaction
-        .execute("delete from cleave.copied where stream = $1 and source_oid = $2", &[&stream, &source_oid.0])
-        .await
-        .during("forget that a table is copied")?;
+    // Of a giant each range is to be read again.
+    for table in ["copied", "copied_range", "copied_row"] {
+        transaction
+            .execute(
+                &format!("delete from cleave.{table} where stream = $1 and source_oid = $2"),
+                &[&stream, &source_oid.0],
+            )
+            .await
+            .during("forget that a table is copied")?;
+    }
     Ok(())
 }

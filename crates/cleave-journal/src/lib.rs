@@ -16,6 +16,7 @@ mod moves;
 mod operation;
 mod owner;
 mod position;
+mod ranges;
 mod schema;
 mod shape;
 mod verifying;
@@ -42,6 +43,10 @@ pub use owner::{
 pub use position::{
     StreamPosition, advance_position, change_timeline, delete_position, delete_stream, insert_position,
     position,
+};
+pub use ranges::{
+    CopiedRow, Division, Ends, KeyRange, begin_ranges, copied_rows, finish_range, is_partly_copied,
+    key_ranges, record_rows,
 };
 pub use schema::{SCHEMA_VERSION, install, installed_version, uninstall};
 pub use shape::{Followed, Shape, ShapeColumn, follow_shape, record_shapes, shapes};

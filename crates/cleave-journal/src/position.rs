@@ -138,7 +138,7 @@ pub async fn delete_stream(client: &impl GenericClient, stream: &str) -> Result<
     for part in labels::parts() {
         delete_position(client, &labels::part_of(stream, part)).await?;
     }
-    for table in ["copied", "copying", "detached", "shape"] {
+    for table in ["copied", "copying", "copied_range", "copied_row", "detached", "shape"] {
         client
             .execute(&format!("delete from cleave.{table} where stream = $1"), &[&stream])
             .await

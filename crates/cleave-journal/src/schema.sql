@@ -95,6 +95,34 @@ create table if not exists cleave.copying (
   primary key (stream, source_oid)
 );
 
+-- Since version 5. A giant is filled in ranges of its key, each read in a snapshot of its own. A range is copied once it
+-- has a start; it has no lower end, or no upper one, where those are null.
+create table if not exists cleave.copied_range (
+  stream text not null,
+  source_oid oid not null,
+  number integer not null,
+  target_oid oid not null,
+  key_column text not null,
+  key_type text not null,
+  lower_end text,
+  upper_end text,
+  start pg_lsn,
+  rows bigint not null default 0,
+  bytes bigint not null default 0,
+  primary key (stream, source_oid, number)
+);
+
+-- Since version 5. Rows of giants that were read by themselves, later than their range, in a snapshot that sees some of the
+-- transactions before start and none behind it.
+create table if not exists cleave.copied_row (
+  stream text not null,
+  source_oid oid not null,
+  key bytea not null,
+  start pg_lsn not null,
+  seen text not null,
+  primary key (stream, source_oid, key)
+);
+
 create table if not exists cleave.work (
   id bigint generated always as identity primary key,
   service text not null,

@@ -7,6 +7,7 @@ mod ident;
 mod names;
 mod position;
 mod quote;
+mod range_key;
 mod units;
 
 pub mod catalog;
@@ -19,4 +20,5 @@ pub use ident::{Ident, QualifiedName};
 pub use names::{DatabaseName, Direction, Epoch, InvalidName, Oid, ServiceName};
 pub use position::{InvalidLsn, Lsn, Position};
 pub use quote::{quote_ident, quote_literal};
+pub use range_key::{RangeType, RangeValue};
 pub use units::{format_bytes, format_count, format_duration_ms};

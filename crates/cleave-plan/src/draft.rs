@@ -121,6 +121,7 @@ pub(crate) fn planned_table(
         rows: table.rows_estimated,
         bytes: table.heap_bytes,
         binary: binary::is_binary(table, source, &target.facts),
+        ranges: None,
     }
 }
 
@@ -228,6 +229,7 @@ fn planned_indexes(table: create::TableIndexes) -> PlannedIndexes {
         name: index.name.as_str().to_owned(),
         create: index.create,
         constraint: index.constraint,
+        late: false,
     });
     PlannedIndexes { source_oid: table.table.0, search_path: table.search_path, indexes: indexes.collect() }
 }

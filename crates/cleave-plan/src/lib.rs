@@ -11,6 +11,7 @@ mod carrying;
 mod crossing;
 mod draft;
 mod finding;
+mod giants;
 mod move_plan;
 mod plan;
 mod pooler;
@@ -29,9 +30,10 @@ pub use binary::STABLE_TYPES;
 pub use carrying::{Fate, Layer, MovedNames, StatementVerdict, fate, judge, spanning, verdicts};
 pub use draft::plan_move;
 pub use finding::{Finding, Weight};
+pub use giants::{Spread, giant_columns, plan_giants};
 pub use move_plan::{
     BridgeKind, Crossing, MovePlan, Name, PLAN_VERSION, PlannedColumn, PlannedIndex, PlannedIndexes,
-    PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript, WholeDatabase,
+    PlannedRanges, PlannedReference, PlannedSequence, PlannedTable, RowIdentity, TargetScript, WholeDatabase,
 };
 pub use plan::Plan;
 pub use pooler::{PoolAddress, PoolFileError, forget_pool, lead_pool_back, lead_pool_to, pool_address};

@@ -86,6 +86,20 @@ pub struct PlannedTable {
     pub bytes: u64,
     /// True if binary COPY is the same on both sides.
     pub binary: bool,
+    /// Set for a giant that is copied in ranges of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<PlannedRanges>,
+}
+
+/// By what a giant is divided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRanges {
+    /// The first column of its primary key.
+    pub column: String,
+    /// Its type: [`RangeType::as_str`](cleave_model::RangeType::as_str).
+    pub kind: String,
+    /// About so many bytes are in a range.
+    pub bytes: u64,
 }
 
 impl PlannedTable {
@@ -182,6 +196,9 @@ pub struct PlannedIndex {
     pub create: String,
     /// Makes the built index a constraint.
     pub constraint: Option<String>,
+    /// It keeps rows of a giant apart that may be of different ages: built when the stream has passed all start positions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// SQL for the new home, in the order of use. Each list sets `search_path` where it needs to, and leaves it changed.
@@ -284,10 +301,13 @@ impl MovePlan {
             let mut plan = Self { findings: Vec::new(), ..plan.clone() };
             for table in &mut plan.tables {
                 (table.rows, table.bytes) = (0, 0);
+                // So is which tables are giants.
+                table.ranges = None;
             }
             // They stand in the order of their sizes.
             for table in &mut plan.script.tables {
                 table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+                table.indexes.iter_mut().for_each(|index| index.late = false);
             }
             plan
         };

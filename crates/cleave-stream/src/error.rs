@@ -277,6 +277,20 @@ pub enum StreamError {
         /// The predefined role that may.
         right: &'static str,
     },
+    /// `C0553`: the ranges in which a giant was copied do not fit it any more.
+    #[error("the ranges in which {table} was copied do not fit it any more: {problem}")]
+    GiantChanged {
+        /// The table on the source.
+        table: QualifiedName,
+        /// What does not fit.
+        problem: String,
+    },
+    /// `C0554`: too many rows of a giant moved between ranges that were copied at different times.
+    #[error("too many rows of {table} moved to other ranges of its key while it was copied")]
+    GiantRestless {
+        /// The table on the source.
+        table: QualifiedName,
+    },
     /// `C0517`: told to stop before the work was done.
     #[error("stopped on request")]
     Cancelled,
@@ -312,6 +326,8 @@ impl StreamError {
             Self::LoadUnknown { .. } => "C0531",
             Self::FailoverRefused { .. } => "C0532",
             Self::SourceIsStandby { .. } => "C0533",
+            Self::GiantChanged { .. } => "C0553",
+            Self::GiantRestless { .. } => "C0554",
         }
     }
 

@@ -18,7 +18,7 @@ mod slot;
 
 pub use cancel::{Cancelled, Canceller, cancellation};
 pub use copy::{
-    Busy, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
+    Busy, CopyFormat, CopyIndex, CopyProgress, CopyRanges, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
     SnapshotSource, copy_tables,
 };
 pub use error::{FailedRow, Operation, Side, StreamError};

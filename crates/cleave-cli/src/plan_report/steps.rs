@@ -28,6 +28,12 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     let rows = plan.row_tables().count();
     let bytes = plan.row_tables().map(|table| table.bytes).sum();
     let [forward, back] = [Direction::Forward, Direction::Back].map(|direction| slot(plan, direction));
+    let snapshots = match plan.row_tables().filter(|table| table.ranges.is_some()).count() {
+        0 => "one snapshot".to_owned(),
+        giants => {
+            format!("one snapshot ({} in ranges of a key and as many snapshots as it takes)", tables(giants))
+        }
+    };
     let set = plan.tables.iter().filter_map(|table| table.set_identity.clone());
     let finish = [&script.indexes, &script.foreign_keys, &script.validate, &script.adopt, &script.finish];
     let schema = match &plan.whole {
@@ -45,17 +51,22 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
             "copy",
             Both,
             format!(
-                "reads {} in one snapshot, {}; builds their keys and indexes",
+                "reads {} in {snapshots}, {}; builds their keys and indexes",
                 tables(rows),
                 format_bytes(bytes)
             ),
-            script.tables.iter().flat_map(builds).collect(),
+            script.tables.iter().flat_map(|table| builds(table, false)).collect(),
         ),
         step(
             "indexes_and_keys",
             Target,
             "makes foreign keys, triggers, comments and grants".to_owned(),
-            finish.into_iter().flatten().cloned().collect(),
+            script
+                .tables
+                .iter()
+                .flat_map(|table| builds(table, true))
+                .chain(finish.into_iter().flatten().cloned())
+                .collect(),
         ),
         step(
             "way_back",
@@ -66,11 +77,15 @@ fn filling(plan: &MovePlan) -> Vec<PlanStep> {
     ]
 }
 
-/// What is built on a table when its rows are there.
-fn builds(table: &PlannedIndexes) -> Vec<String> {
+/// What is built on a table when its rows are there, or late, when they are all of one age.
+fn builds(table: &PlannedIndexes, late: bool) -> Vec<String> {
+    let indexes: Vec<_> = table.indexes.iter().filter(|index| index.late == late).collect();
+    if indexes.is_empty() {
+        return Vec::new();
+    }
     let path = format!("set search_path = {}", table.search_path);
-    let creates = table.indexes.iter().map(|index| index.create.clone());
-    let constraints = table.indexes.iter().filter_map(|index| index.constraint.clone());
+    let creates = indexes.iter().map(|index| index.create.clone());
+    let constraints = indexes.iter().filter_map(|index| index.constraint.clone());
     std::iter::once(path).chain(creates).chain(constraints).collect()
 }
 

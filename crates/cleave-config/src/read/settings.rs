@@ -33,6 +33,7 @@ pub(crate) fn limits(root: &dyn TableLike, findings: &mut Findings<'_>) -> Limit
     limits.memory_bytes = size("memory").unwrap_or(limits.memory_bytes);
     limits.spool_bytes = size("spool").unwrap_or(limits.spool_bytes);
     limits.chunk_bytes = size("chunk").unwrap_or(limits.chunk_bytes);
+    limits.giant_bytes = size("giant").unwrap_or(limits.giant_bytes);
     limits.copy_bytes_per_second = size("copy_rate");
     limits.copy_lag_bytes_max = size("copy_max_lag");
     limits.copy_target_log_bytes_max = size("copy_max_target_log");

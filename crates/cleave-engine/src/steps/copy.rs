@@ -5,11 +5,11 @@ use super::retention::watch_slot;
 use crate::{EngineError, context::MoveContext};
 use cleave_api::Event;
 use cleave_journal::{Copied, Entry, EntryEvent, MoveRow, MoveState};
-use cleave_model::{Direction, Ident, Oid};
-use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedTable};
+use cleave_model::{Direction, Ident, Oid, RangeType};
+use cleave_plan::{PlannedIndex, PlannedIndexes, PlannedRanges, PlannedTable};
 use cleave_stream::{
-    Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopySpec, CopyTable, LoadLimits, SnapshotRenewal,
-    SnapshotSlot, SnapshotSource, copy_tables,
+    Busy, Cancelled, CopyFormat, CopyIndex, CopyProgress, CopyRanges, CopySpec, CopyTable, LoadLimits,
+    SnapshotRenewal, SnapshotSlot, SnapshotSource, copy_tables,
 };
 use serde_json::json;
 use std::{
@@ -46,6 +46,7 @@ pub(crate) async fn copy(
         move_.limits.jobs
     );
     let step = move_.events.step(&move_.service, STEP, summary);
+    tell_ranges(move_).await?;
     let copied = Box::pin(fill(move_, made, &BTreeSet::new(), cancelled)).await?;
     cleave_failpoint::hit_async("copy.after").await;
     let rows: u64 = copied.iter().map(|table| table.rows).sum();
@@ -106,6 +107,25 @@ async fn fill(
         return Err(EngineError::Interrupted);
     }
     Ok(copied)
+}
+
+/// Says which ranges of giants an earlier run has left.
+async fn tell_ranges(move_: &MoveContext) -> Result<(), EngineError> {
+    let n = move_.n.connect("copy").await?;
+    let stream = move_.stream(Direction::Forward);
+    let copied = cleave_journal::copied_tables(&*n, &stream).await?;
+    let ranges = cleave_journal::key_ranges(&*n, &stream).await?;
+    let is_left = |table: &&PlannedTable| !copied.iter().any(|copied| copied.source_oid == table.oid());
+    for table in move_.plan.row_tables().filter(is_left) {
+        let own: Vec<_> = ranges.iter().filter(|range| range.division.source_oid == table.oid()).collect();
+        let there = own.iter().filter(|range| range.start.is_some()).count();
+        if there > 0 {
+            let name = table.source.qualified();
+            let said = format!("of {name} {there} of {} ranges are there; the others are read", own.len());
+            move_.events.note(Some(&move_.service), said);
+        }
+    }
+    Ok(())
 }
 
 /// Takes over why the copy waits; false if that is no other reason than before.
@@ -175,8 +195,11 @@ fn spec(move_: &MoveContext, snapshot: SnapshotSource, cancelled: &Cancelled) ->
             .collect(),
         format: if table.binary { CopyFormat::Binary } else { CopyFormat::Text },
         bytes_estimate: table.bytes,
+        ranges: table.ranges.as_ref().and_then(ranges),
         search_path: indexes(move_, table).map(|own| own.search_path.clone()).unwrap_or_default(),
-        indexes: indexes(move_, table).map(|own| own.indexes.iter().map(index).collect()).unwrap_or_default(),
+        indexes: indexes(move_, table)
+            .map(|own| own.indexes.iter().filter(|index| !index.late).map(index).collect())
+            .unwrap_or_default(),
     });
     CopySpec {
         service: move_.service.clone(),
@@ -205,6 +228,12 @@ fn temporary_slot(move_: &MoveContext) -> String {
 
 fn indexes<'m>(move_: &'m MoveContext, table: &PlannedTable) -> Option<&'m PlannedIndexes> {
     move_.plan.script.tables.iter().find(|own| own.source_oid == table.source_oid)
+}
+
+/// None if another version has written the plan and knows more types: the table is then copied whole.
+fn ranges(planned: &PlannedRanges) -> Option<CopyRanges> {
+    let kind = RangeType::parse(&planned.kind)?;
+    Some(CopyRanges { column: Ident::new(planned.column.as_str()), kind, bytes: planned.bytes })
 }
 
 fn index(planned: &PlannedIndex) -> CopyIndex {

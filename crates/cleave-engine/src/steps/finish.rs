@@ -30,6 +30,7 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
     let step = move_.events.step(&move_.service, STEP, summary);
     cleave_failpoint::hit_async("finish.before").await;
     let n = move_.n.connect("finish").await?;
+    super::late::indexes(move_, &n).await?;
     for statement in &plan.indexes {
         unless_there(beside_the_stream(&n, statement).await)?;
     }

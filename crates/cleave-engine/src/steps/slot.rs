@@ -25,7 +25,7 @@ pub(crate) async fn forward_slot(move_: &MoveContext) -> Result<Option<SnapshotS
         super::failover::refuse_between_copies(move_, &m, known.position).await?;
         return Ok(None);
     }
-    if !cleave_journal::copied_tables(&*n, &stream).await?.is_empty() {
+    if cleave_journal::is_partly_copied(&*n, &stream).await? {
         // A new slot would begin behind changes that the copied tables never get.
         let problem = "is gone, and with it changes of tables that are copied already".to_owned();
         return Err(cleave_stream::StreamError::SlotLost { slot, problem }.into());

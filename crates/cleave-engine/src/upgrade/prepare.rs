@@ -140,6 +140,7 @@ pub(crate) async fn finish(move_: &MoveContext) -> Result<(), EngineError> {
     let step = move_.events.step(&move_.service, FINISH, summary);
     cleave_failpoint::hit_async("finish.before").await;
     let n = move_.n.connect("finish").await?;
+    crate::steps::late_indexes(move_, &n).await?;
     for statement in &script.indexes {
         shared::unless_there(shared::beside_the_stream(&n, statement).await)?;
     }

@@ -63,13 +63,19 @@ impl Runner {
     /// Indexes and keys are built once every table is past its own start position: before, a unique index could meet
     /// a table that is newer than the others' changes.
     async fn pass_start_positions(&self, move_: &MoveContext) -> Result<(), EngineError> {
-        let n = move_.n.connect("catch up").await?;
-        let copied = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
-        let Some(last) = copied.iter().map(|table| table.start).max() else { return Ok(()) };
         let Some(stream) = self.streams.get(Direction::Forward) else { return Ok(()) };
-        tokio::select! {
-            passed = stream.wait_for_position(last) => passed,
-            () = self.cancelled.cancelled() => Err(EngineError::Interrupted),
+        let n = move_.n.connect("catch up").await?;
+        let mut passed = None;
+        loop {
+            let copied = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
+            let last = copied.iter().map(|table| table.start).max();
+            // That of a giant may rise on the way.
+            let Some(last) = last.filter(|last| Some(*last) > passed) else { return Ok(()) };
+            tokio::select! {
+                waited = stream.wait_for_position(last) => waited?,
+                () = self.cancelled.cancelled() => return Err(EngineError::Interrupted),
+            }
+            passed = Some(last);
         }
     }
 

@@ -11,6 +11,7 @@ mod boundary;
 mod cinema;
 mod doctor;
 mod failover_slots;
+mod giants;
 mod init;
 mod journey;
 mod least_privilege;

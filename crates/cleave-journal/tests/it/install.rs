@@ -58,11 +58,11 @@ async fn a_half_made_schema_is_completed(mut journal: Journal) {
 
 async fn a_schema_of_an_earlier_version_gets_what_it_lacks(mut journal: Journal) {
     let lease = journal.lease("one").await;
-    let back = "update cleave.meta set version = 1; drop table cleave.copying";
+    let back = "update cleave.meta set version = 1; drop table cleave.copying, cleave.copied_range, cleave.copied_row";
     journal.client.batch_execute(back).await.unwrap();
     install(&mut journal.client).await.unwrap();
     assert_eq!(installed_version(&journal.client).await.unwrap(), Some(SCHEMA_VERSION));
-    journal.client.batch_execute("table cleave.copying").await.unwrap();
+    journal.client.batch_execute("table cleave.copying; table cleave.copied_range").await.unwrap();
     lease.check(&journal.client).await.unwrap();
 }
 

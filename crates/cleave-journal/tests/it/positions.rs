@@ -2,8 +2,9 @@
 
 use crate::journal::{Journal, on_every_version, pid};
 use cleave_journal::{
-    Copied, Copying, JournalError, StreamPosition, advance_position, begin_chunks, copied_tables,
-    delete_stream, finish_chunk, insert_position, position, record_copied, tables_in_chunks,
+    Copied, CopiedRow, Copying, Division, Ends, JournalError, StreamPosition, advance_position, begin_chunks,
+    begin_ranges, copied_rows, copied_tables, delete_stream, finish_chunk, finish_range, insert_position,
+    is_partly_copied, key_ranges, position, record_copied, record_rows, tables_in_chunks,
 };
 use cleave_model::{Lsn, Oid, Position};
 
@@ -14,6 +15,9 @@ on_every_version!(
     a_new_slot_starts_without_the_old_one_s_marker,
     a_position_that_rolled_back_has_not_moved,
     copied_tables_are_recorded_once_each,
+    ranges_of_a_giant_are_recorded_once_and_the_last_makes_it_copied,
+    ranges_of_a_table_that_was_copied_whole_are_forgotten,
+    rows_read_by_themselves_raise_the_start_of_their_table,
     a_table_is_copied_with_its_last_chunk,
     a_chunk_of_an_earlier_snapshot_is_refused,
     a_forgotten_stream_leaves_the_others_alone,
@@ -105,6 +109,91 @@ async fn copied_tables_are_recorded_once_each(journal: Journal) {
     let mut read = copied_tables(client, STREAM).await.unwrap();
     read.sort_by_key(|copied| copied.source_oid);
     assert_eq!(read, [again, large]);
+}
+
+const GIANT: Oid = Oid(16_390);
+
+fn division() -> Division {
+    Division { source_oid: GIANT, target_oid: Oid(17_000), key_column: "id".into(), key_type: "int8".into() }
+}
+
+fn three_ranges() -> [Ends; 3] {
+    let end = |text: &str| Some(text.to_owned());
+    [
+        Ends { lower: None, upper: end("-7") },
+        Ends { lower: end("-7"), upper: end("it's") },
+        Ends { lower: end("it's"), upper: None },
+    ]
+}
+
+async fn ranges_of_a_giant_are_recorded_once_and_the_last_makes_it_copied(journal: Journal) {
+    let client = &journal.client;
+    begin_ranges(client, STREAM, &division(), &three_ranges()).await.unwrap();
+    let known = key_ranges(client, STREAM).await.unwrap();
+    assert_eq!(known.iter().map(|range| range.ends.clone()).collect::<Vec<_>>(), three_ranges());
+    assert!(known.iter().all(|range| range.division == division() && range.start.is_none()));
+    assert!(!is_partly_copied(client, STREAM).await.unwrap());
+    let range = |start| Copied { source_oid: GIANT, start: Lsn(start), rows: 10, bytes: 100 };
+    assert_eq!(finish_range(client, STREAM, 2, range(300)).await.unwrap(), None);
+    assert!(is_partly_copied(client, STREAM).await.unwrap());
+    for (number, why) in [(2, "it is copied"), (3, "there is none")] {
+        let refused = finish_range(client, STREAM, number, range(400)).await.unwrap_err();
+        assert!(matches!(refused, JournalError::Inconsistent { .. }), "{why}: {refused}");
+        // The caller's transaction would have rolled back.
+        let back = "update cleave.copying set chunks_left = 2";
+        client.batch_execute(back).await.unwrap();
+    }
+    assert_eq!(finish_range(client, STREAM, 0, range(100)).await.unwrap(), None);
+    assert_eq!(copied_tables(client, STREAM).await.unwrap(), []);
+    let whole = Copied { source_oid: GIANT, start: Lsn(300), rows: 30, bytes: 300 };
+    assert_eq!(finish_range(client, STREAM, 1, range(200)).await.unwrap(), Some(whole));
+    assert_eq!(copied_tables(client, STREAM).await.unwrap(), [whole]);
+    assert_eq!(tables_in_chunks(client, STREAM).await.unwrap(), []);
+    let starts: Vec<_> = key_ranges(client, STREAM).await.unwrap().iter().map(|range| range.start).collect();
+    assert_eq!(starts, [Some(Lsn(100)), Some(Lsn(200)), Some(Lsn(300))]);
+    delete_stream(client, STREAM).await.unwrap();
+    assert_eq!(key_ranges(client, STREAM).await.unwrap(), []);
+}
+
+async fn ranges_of_a_table_that_was_copied_whole_are_forgotten(journal: Journal) {
+    let client = &journal.client;
+    begin_ranges(client, STREAM, &division(), &three_ranges()).await.unwrap();
+    let first = Copied { source_oid: GIANT, start: Lsn(100), rows: 10, bytes: 100 };
+    finish_range(client, STREAM, 0, first).await.unwrap();
+    record_copied(client, STREAM, Copied { start: Lsn(900), ..first }).await.unwrap();
+    assert_eq!(key_ranges(client, STREAM).await.unwrap(), []);
+}
+
+async fn rows_read_by_themselves_raise_the_start_of_their_table(journal: Journal) {
+    let client = &journal.client;
+    let table = Copied { source_oid: GIANT, start: Lsn(300), rows: 30, bytes: 300 };
+    let other = Copied { source_oid: Oid(7), ..table };
+    for copied in [table, other] {
+        record_copied(client, STREAM, copied).await.unwrap();
+    }
+    let row = |key: &[u8], start: u64, seen: &str| CopiedRow {
+        source_oid: GIANT,
+        key: key.to_vec(),
+        start: Lsn(start),
+        seen: seen.into(),
+    };
+    // One that is read again, in the same transaction and in a later one.
+    let rows = [row(b"a", 400, "1:1:"), row(b"b", 200, "2:2:"), row(b"a", 500, "3:3:")];
+    record_rows(client, STREAM, &rows, Lsn(100)).await.unwrap();
+    let read = async |position| {
+        let mut rows = copied_rows(client, STREAM, Lsn(position)).await.unwrap();
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows
+    };
+    assert_eq!(read(100).await, [row(b"a", 500, "3:3:"), row(b"b", 200, "2:2:")]);
+    assert_eq!(read(200).await, [row(b"a", 500, "3:3:")]);
+    let mut copied = copied_tables(client, STREAM).await.unwrap();
+    copied.sort_by_key(|copied| copied.source_oid);
+    assert_eq!(copied, [other, Copied { start: Lsn(500), ..table }]);
+    record_rows(client, STREAM, &[row(b"c", 450, "4:4:")], Lsn(200)).await.unwrap();
+    assert_eq!(read(0).await, [row(b"a", 500, "3:3:"), row(b"c", 450, "4:4:")], "what is passed is gone");
+    let start = copied_tables(client, STREAM).await.unwrap().into_iter().map(|copied| copied.start).max();
+    assert_eq!(start, Some(Lsn(500)), "it never sinks");
 }
 
 const CHUNK: Copied = Copied { source_oid: Oid(16_385), start: Lsn(100), rows: 10, bytes: 1000 };

@@ -126,7 +126,7 @@ impl<'c> OwnIndexes<'c> {
         let found = self.known.get(&(kind, entry.schema.clone(), entry.name.clone()));
         let Some((table, name, bytes)) = found else { return entry.statements };
         let create = entry.statements.join(";\n");
-        let index = PlannedIndex { name: name.as_str().to_owned(), create, constraint: None };
+        let index = PlannedIndex { name: name.as_str().to_owned(), create, constraint: None, late: false };
         self.built.entry(table.oid.0).or_default().push((*bytes, index));
         Vec::new()
     }

@@ -2,7 +2,13 @@
 //! position, all or nothing.
 
 use super::{
-    Input, Look, batch::Batch, router::Router, segment::value_bytes, sets::SetWriter, writer::Writer,
+    Input, Look,
+    batch::Batch,
+    giant::{Emptied, Giants, RowKey, Verdict},
+    router::Router,
+    segment::value_bytes,
+    sets::SetWriter,
+    writer::Writer,
 };
 use crate::{
     Cancelled, FollowSpec, FollowState, Side, StreamError,
@@ -12,11 +18,11 @@ use crate::{
         item::{Item, ItemReceiver},
     },
 };
-use cleave_journal::{ApplierStatements, set_owner};
+use cleave_journal::{ApplierStatements, record_rows, set_owner};
 use cleave_model::{Epoch, Lsn, Oid, QualifiedName};
 use cleave_pg::{During, Session};
 use cleave_proto::pgoutput::{Change, Relation};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{join, sync::watch, time::sleep};
 use tokio_postgres::Client;
 
@@ -40,6 +46,7 @@ pub(super) struct Applier<W> {
     pub(super) reporter: Reporter,
     flushed: watch::Sender<Lsn>,
     pub(super) router: Router,
+    giants: Giants,
     pub(super) writer: W,
     /// As it stands in `cleave.position`.
     pub(super) position: Lsn,
@@ -60,13 +67,14 @@ pub(super) struct Applier<W> {
 }
 
 impl Applier<SetWriter> {
-    pub(super) fn new(input: Input, journal: ApplierStatements) -> Self {
+    pub(super) fn new(input: Input, journal: ApplierStatements, giants: Giants) -> Self {
         let Input { spec, session, items, position, flushed, reporter, memory, binary, shapes, looks } =
             input;
         let session = Arc::new(session);
         Self {
             stream: spec.stream(),
             router: Router::new(Arc::clone(&spec), memory, binary, shapes),
+            giants,
             writer: SetWriter::new(Arc::clone(&session)),
             spec,
             session,
@@ -116,7 +124,10 @@ impl<W: Writer> Applier<W> {
 
     async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
         match item {
-            Item::Begin { commit_lsn } => self.batch.begin(commit_lsn),
+            Item::Begin { commit_lsn, xid } => {
+                self.giants.begin(commit_lsn, xid);
+                self.batch.begin(commit_lsn);
+            }
             Item::Change { relation, change } => return self.change(&relation, change, stop).await,
             Item::Truncate { relations, restart_identity } => {
                 return self.truncate(relations, restart_identity, stop).await;
@@ -143,9 +154,22 @@ impl<W: Writer> Applier<W> {
         change: Change,
         stop: &Cancelled,
     ) -> Result<Flow, StreamError> {
-        if !self.router.wants(relation, self.batch.current.unwrap_or_default())? {
-            return Ok(Flow::On);
-        }
+        let commit_lsn = self.batch.current.unwrap_or_default();
+        let change = match self.giants.judge(relation, change)? {
+            Verdict::Plain(change) if self.router.wants(relation, commit_lsn)? => change,
+            Verdict::Plain(_) | Verdict::Drop => return Ok(Flow::On),
+            Verdict::Apply(change) => change,
+            Verdict::Missing(key) => return self.missing(relation, &key, stop).await,
+        };
+        self.write(relation, change, stop).await
+    }
+
+    async fn write(
+        &mut self,
+        relation: &Arc<Relation>,
+        change: Change,
+        stop: &Cancelled,
+    ) -> Result<Flow, StreamError> {
         if self.arm(&relation.name, stop).await? == Flow::Stop {
             return Ok(Flow::Stop);
         }
@@ -168,7 +192,11 @@ impl<W: Writer> Applier<W> {
         let commit_lsn = self.batch.current.unwrap_or_default();
         let mut wanted = Vec::with_capacity(relations.len());
         for relation in relations {
-            if self.router.wants(&relation, commit_lsn)? {
+            if let Some(emptied) = self.giants.truncated(&relation) {
+                if self.empty(&relation, emptied, stop).await? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+            } else if self.router.wants(&relation, commit_lsn)? {
                 wanted.push(relation);
             }
         }
@@ -182,6 +210,62 @@ impl<W: Writer> Applier<W> {
             .collect::<Result<Vec<_>, _>>()?;
         self.batch.rows += 1;
         self.writer.truncate(&tables, restart_identity).await?;
+        Ok(Flow::On)
+    }
+
+    /// Writes the row that the source has under a key of a giant, if there is one. The source may take its time to say
+    /// so; the server would end a transaction without a word for that long.
+    async fn missing(
+        &mut self,
+        relation: &Arc<Relation>,
+        key: &RowKey,
+        stop: &Cancelled,
+    ) -> Result<Flow, StreamError> {
+        if self.armed.is_some() {
+            self.writer.flush().await?;
+        }
+        let row = {
+            let mut reading = pin!(self.giants.read(relation, self.router.shape(relation.oid), key));
+            loop {
+                tokio::select! {
+                    biased;
+                    row = &mut reading => break row?,
+                    () = stop.cancelled() => return Ok(Flow::Stop),
+                    () = sleep(self.spec.options.idle_limit / 4) => {
+                        self.session.batch_execute("select").await.during("waiting for a row").on(Side::Target)?;
+                    }
+                }
+            }
+        };
+        match row {
+            Some(new) => self.write(relation, Change::Insert { new }, stop).await,
+            None => Ok(Flow::On),
+        }
+    }
+
+    /// Empties ranges of a giant that a truncate is behind of.
+    async fn empty(
+        &mut self,
+        relation: &Arc<Relation>,
+        emptied: Emptied,
+        stop: &Cancelled,
+    ) -> Result<Flow, StreamError> {
+        if self.arm(&relation.name, stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        self.writer.flush().await?;
+        let statements = emptied.statements(relation, self.router.table(relation)?)?;
+        self.batch.rows += 1;
+        self.session
+            .batch_execute(&statements)
+            .await
+            .during("emptying ranges of a table")
+            .on(Side::Target)?;
+        for key in &emptied.kept {
+            if self.missing(relation, key, stop).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
         Ok(Flow::On)
     }
 
@@ -275,6 +359,11 @@ impl<W: Writer> Applier<W> {
             set_owner(client, &self.spec.service, &switch.home, switch.epoch).await?;
             cleave_failpoint::hit_async("apply.switch.stored").await;
         }
+        let rows = self.giants.take_unrecorded();
+        if !rows.is_empty() {
+            self.writer.flush().await?;
+            record_rows(client, &self.stream, &rows, end).await?;
+        }
         let (written, advanced) = join!(
             self.writer.flush(),
             self.journal.advance_position(
@@ -294,6 +383,7 @@ impl<W: Writer> Applier<W> {
         cleave_failpoint::hit_async("apply.commit.after").await;
         self.armed = None;
         self.position = end;
+        self.giants.passed(end);
         self.flushed.send_replace(end);
         self.report(batch, end);
         self.altered_now()?;

@@ -68,6 +68,12 @@ pub(crate) async fn look(source: &impl GenericClient, tables: &[Oid]) -> Result<
 }
 
 impl CatalogTable {
+    /// True if no column has come, gone or become another since; rows may have been written anew.
+    pub(crate) fn has_columns_of(&self, known: &Shape) -> bool {
+        let now = self.shape();
+        (&now.columns, now.last_number) == (&known.columns, known.last_number)
+    }
+
     /// The table as it is recorded.
     pub(crate) fn shape(&self) -> Shape {
         let columns = self.columns.iter().filter(|column| !column.generated);

@@ -4,6 +4,7 @@
 //! - `router`: which table a change belongs to, and whether it still fits.
 //! - `look`: the source's columns as its catalog has them; `shape`: what has become of them; `reshape`: making it so on
 //!   the target.
+//! - `giant`: what of a table's changes is in its copy, where ranges of it were copied at different positions.
 //! - `binary`: whether values come in their types' binary forms.
 //! - `sets`: how changes are written, many at once; `segment`: those that are written together; `steps`: what to
 //!   send for them; `fold`: what they come to per row; `many`: statements over many rows.
@@ -15,6 +16,7 @@ mod batch;
 mod binary;
 mod blame;
 mod fold;
+mod giant;
 mod layout;
 mod look;
 mod many;
@@ -44,6 +46,7 @@ use applier::Applier;
 use cleave_journal::{ApplierStatements, Shape};
 use cleave_model::Lsn;
 use cleave_pg::{During, Session};
+use giant::Giants;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -81,5 +84,6 @@ const PLANS: &str = "
 pub(crate) async fn apply(input: Input, stop: &Cancelled) -> Result<(), StreamError> {
     input.session.batch_execute(PLANS).await.during("setting up a session that applies").on(Side::Target)?;
     let journal = ApplierStatements::prepare(&*input.session).await?;
-    Applier::new(input, journal).run(stop).await
+    let giants = Giants::load(&input.session, &input.spec, input.position).await?;
+    Box::pin(Applier::new(input, journal, giants).run(stop)).await
 }

@@ -3,6 +3,17 @@
 
 use super::chunk::Blocks;
 
+/// What is read at once, in one transaction at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A table.
+    Whole,
+    /// A range of a table's blocks.
+    Blocks(Blocks),
+    /// A range of a giant's key, by its number.
+    Range(u32),
+}
+
 /// One table's part in the work.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -21,6 +32,7 @@ impl Plan {
             Reading::Nothing => 0,
             Reading::Whole => 1,
             Reading::Chunks(chunks) => chunks.len(),
+            Reading::Ranges(ranges) => ranges.len(),
         };
         pieces.max(self.builds).max(1)
     }
@@ -33,15 +45,17 @@ pub(super) enum Reading {
     Nothing,
     /// In one piece.
     Whole,
-    /// In ranges of blocks.
+    /// In ranges of blocks, all in one snapshot.
     Chunks(Vec<Blocks>),
+    /// In these ranges of its key, each in whatever snapshot it comes to.
+    Ranges(Vec<u32>),
 }
 
 /// Something for one worker; tables and builds by their place in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Copy a table, or a range of its blocks.
-    Copy { table: usize, blocks: Option<Blocks> },
+    /// Copy a table, or a part of it.
+    Copy { table: usize, piece: Piece },
     /// Build an index, with so many helpers at the server.
     Build { table: usize, build: usize, helpers: usize },
     /// Add the constraints whose indexes are built, and analyze.
@@ -52,7 +66,7 @@ impl Job {
     /// The same job with the table's place in a longer list, of which the board has the tables at `places`.
     pub(super) fn on(self, places: &[usize]) -> Self {
         match self {
-            Self::Copy { table, blocks } => Self::Copy { table: places[table], blocks },
+            Self::Copy { table, piece } => Self::Copy { table: places[table], piece },
             Self::Build { table, build, helpers } => Self::Build { table: places[table], build, helpers },
             Self::Settle { table } => Self::Settle { table: places[table] },
         }
@@ -71,9 +85,11 @@ pub(super) enum Next {
 
 #[derive(Debug)]
 struct Table {
-    pieces: Vec<Option<Blocks>>,
+    pieces: Vec<Piece>,
     copying: usize,
     begun: bool,
+    /// Its pieces may be read in several snapshots.
+    apart: bool,
     builds: usize,
     built_next: usize,
     building: usize,
@@ -103,7 +119,7 @@ pub(super) struct Board {
     helpers: usize,
     /// A piece was handed out.
     handed: bool,
-    /// No table is begun any more: the snapshot is too old.
+    /// No table and no range is begun any more: the snapshot is too old.
     closed: bool,
 }
 
@@ -113,10 +129,12 @@ impl Board {
         order.sort_by_key(|place| std::cmp::Reverse(plans[*place].bytes));
         let tables = plans.into_iter().map(|plan| Table {
             begun: matches!(plan.reading, Reading::Nothing),
+            apart: matches!(plan.reading, Reading::Ranges(_)),
             pieces: match plan.reading {
                 Reading::Nothing => Vec::new(),
-                Reading::Whole => vec![None],
-                Reading::Chunks(chunks) => chunks.into_iter().rev().map(Some).collect(),
+                Reading::Whole => vec![Piece::Whole],
+                Reading::Chunks(chunks) => chunks.into_iter().rev().map(Piece::Blocks).collect(),
+                Reading::Ranges(ranges) => ranges.into_iter().rev().map(Piece::Range).collect(),
             },
             copying: 0,
             builds: plan.builds,
@@ -128,6 +146,7 @@ impl Board {
     }
 
     /// Lets no further table be begun, once one has been: tables in work are finished in the snapshot they were begun in.
+    /// Of a giant no further range is begun.
     pub(super) fn close(&mut self) {
         self.closed |= self.handed;
     }
@@ -142,13 +161,13 @@ impl Board {
         self.is_handed_out() && self.tables.iter().all(|table| table.copying == 0)
     }
 
-    /// The tables that were not begun before it was closed.
+    /// The tables that were not begun before it was closed, and giants of which ranges are left.
     pub(super) fn left(&self) -> Vec<usize> {
         (0..self.tables.len()).filter(|place| self.is_left(&self.tables[*place])).collect()
     }
 
     fn is_left(&self, table: &Table) -> bool {
-        self.closed && !table.begun
+        self.closed && (!table.begun || (table.apart && !table.pieces.is_empty()))
     }
 
     pub(super) fn next(&mut self) -> Next {
@@ -168,13 +187,13 @@ impl Board {
 
     fn next_piece(&mut self) -> Option<Job> {
         let closed = self.closed;
-        let may = |table: &Table| !table.pieces.is_empty() && (table.begun || !closed);
+        let may = |table: &Table| !table.pieces.is_empty() && (!closed || (table.begun && !table.apart));
         let place = self.order.iter().copied().find(|place| may(&self.tables[*place]))?;
         let table = &mut self.tables[place];
-        let blocks = table.pieces.pop()?;
+        let piece = table.pieces.pop()?;
         (table.begun, table.copying) = (true, table.copying + 1);
         self.handed = true;
-        Some(Job::Copy { table: place, blocks })
+        Some(Job::Copy { table: place, piece })
     }
 
     fn next_settling(&mut self) -> Option<Job> {
@@ -235,9 +254,9 @@ mod tests {
 
     fn kind(next: Next) -> String {
         match next {
-            Next::Do(Job::Copy { table, blocks }) => {
-                format!("copy {table}{}", if blocks.is_some() { "+" } else { "" })
-            }
+            Next::Do(Job::Copy { table, piece: Piece::Whole }) => format!("copy {table}"),
+            Next::Do(Job::Copy { table, piece: Piece::Blocks(_) }) => format!("copy {table}+"),
+            Next::Do(Job::Copy { table, piece: Piece::Range(number) }) => format!("copy {table}/{number}"),
             Next::Do(Job::Build { table, build, helpers }) => {
                 format!("build {table}.{build} helpers {helpers}")
             }
@@ -332,7 +351,7 @@ mod tests {
         board.close();
         assert_eq!(kind(board.next()), "copy 0+", "one table at least is begun in every snapshot");
         board.close();
-        board.done(Job::Copy { table: 0, blocks: None });
+        board.done(Job::Copy { table: 0, piece: Piece::Whole });
         for expected in ["copy 0+", "copy 0+", "copy 0+", "build 0.0 helpers 0", "settle 0", "Over"] {
             let next = board.next();
             assert_eq!(kind(next), expected);
@@ -342,5 +361,39 @@ mod tests {
         }
         assert_eq!(board.left(), [1]);
         assert!(board.is_read());
+    }
+
+    #[test]
+    fn a_closed_board_leaves_the_ranges_that_were_not_begun() {
+        let ranges = Plan { bytes: 9, reading: Reading::Ranges(vec![2, 3, 7]), builds: 1 };
+        let mut board = Board::new(vec![whole(5, 0), ranges], 2);
+        let Next::Do(first) = board.next() else { panic!() };
+        assert_eq!(kind(Next::Do(first)), "copy 1/2");
+        assert_eq!(kind(board.next()), "copy 1/3");
+        board.close();
+        assert!(board.is_handed_out() && !board.is_read());
+        assert_eq!(board.next(), Next::Over);
+        board.done(first);
+        board.done(Job::Copy { table: 1, piece: Piece::Range(3) });
+        assert!(board.is_read());
+        assert_eq!(board.left(), [0, 1]);
+    }
+
+    #[test]
+    fn a_giant_gets_its_indexes_when_its_last_range_is_there() {
+        let ranges = Plan { bytes: 9, reading: Reading::Ranges(vec![7]), builds: 1 };
+        let mut board = Board::new(vec![whole(5, 0), ranges], 2);
+        let Next::Do(last) = board.next() else { panic!() };
+        board.close();
+        assert_eq!(board.next(), Next::Wait);
+        board.done(last);
+        for expected in ["build 1.0 helpers 1", "settle 1", "Over"] {
+            let next = board.next();
+            assert_eq!(kind(next), expected);
+            if let Next::Do(job) = next {
+                board.done(job);
+            }
+        }
+        assert_eq!(board.left(), [0]);
     }
 }

@@ -22,7 +22,7 @@ const FREEZE_LOCK_LIMIT_MS: u32 = 1000;
 
 /// Whether rows may be written frozen: the transaction has truncated the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
+pub(super) enum Writing {
     Frozen,
     Ordinary,
 }
@@ -42,7 +42,7 @@ const SIZE: &str = "
     from pg_catalog.pg_class c left join pg_catalog.pg_am a on a.oid = c.relam
     where c.oid = pg_catalog.to_regclass($1)";
 
-fn failed(table: &CopyTable) -> impl Fn(PgError) -> StreamError + Copy + '_ {
+pub(super) fn failed(table: &CopyTable) -> impl Fn(PgError) -> StreamError + Copy + '_ {
     |source| StreamError::CopyFailed { table: table.source_name.clone(), source: Box::new(source) }
 }
 
@@ -73,7 +73,7 @@ impl Worker {
     ) -> Result<Copied, StreamError> {
         let (_, writing) = self.empty(run, table).await?;
         let Pumped { rows, bytes } =
-            self.pass_through(run, (source, table), None, writing).await.map_err(failed(table))?;
+            self.pass_through(run, (source, table), "", writing).await.map_err(failed(table))?;
         cleave_failpoint::hit_async("copy.record.before").await;
         run.spec.lease.check(&*self.target).await?;
         let copied = Copied { source_oid: table.source_oid, start: self.start, rows, bytes };
@@ -105,9 +105,8 @@ impl Worker {
         (source, table): (&Session, &CopyTable),
         blocks: Blocks,
     ) -> Result<Option<Copied>, StreamError> {
-        let begun = self.target.batch_execute("begin").await;
-        begun.during(format!("beginning a chunk of {}", table.target_name)).map_err(failed(table))?;
-        let pumped = self.pass_through(run, (source, table), Some(blocks), Writing::Ordinary).await;
+        self.begin(table).await?;
+        let pumped = self.pass_through(run, (source, table), &blocks.condition(), Writing::Ordinary).await;
         let Pumped { rows, bytes } = pumped.map_err(failed(table))?;
         cleave_failpoint::hit_async("copy.chunk.before").await;
         run.spec.lease.check(&*self.target).await?;
@@ -118,7 +117,13 @@ impl Worker {
         Ok(copied)
     }
 
-    async fn commit(&self, table: &CopyTable) -> Result<(), StreamError> {
+    /// Begins a part of a table.
+    pub(super) async fn begin(&self, table: &CopyTable) -> Result<(), StreamError> {
+        let begun = self.target.batch_execute("begin").await;
+        begun.during(format!("beginning a part of {}", table.target_name)).map_err(failed(table))
+    }
+
+    pub(super) async fn commit(&self, table: &CopyTable) -> Result<(), StreamError> {
         let done = self.target.batch_execute("commit").await;
         done.during(format!("committing the rows of {} on the target", table.target_name))
             .map_err(failed(table))
@@ -126,7 +131,7 @@ impl Worker {
 
     /// Begins a transaction in which the table is locked and empty. Rows in it are an error, unless `cleave.copying` says
     /// that they are what an earlier run had of it.
-    async fn empty<F: Fn(CopyProgress)>(
+    pub(super) async fn empty<F: Fn(CopyProgress)>(
         &self,
         run: &Run<F>,
         table: &CopyTable,
@@ -191,15 +196,15 @@ impl Worker {
         }
     }
 
-    /// The bytes that the source sends are the bytes that the target takes.
-    async fn pass_through<F: Fn(CopyProgress)>(
+    /// The bytes that the source sends are the bytes that the target takes. With a condition only the rows that meet it.
+    pub(super) async fn pass_through<F: Fn(CopyProgress)>(
         &self,
         run: &Run<F>,
         (source, table): (&Session, &CopyTable),
-        blocks: Option<Blocks>,
+        condition: &str,
         writing: Writing,
     ) -> Result<Pumped, PgError> {
-        let (read, write) = statements(table, blocks, writing);
+        let (read, write) = statements(table, condition, writing);
         let from = copy_out(source, &read, &format!("reading {} on the source", table.source_name)).await?;
         let into =
             copy_in(&self.target, &write, &format!("writing {} on the target", table.target_name)).await?;
@@ -216,7 +221,7 @@ impl Worker {
 }
 
 /// `copy ... to stdout` and `copy ... from stdin`.
-fn statements(table: &CopyTable, blocks: Option<Blocks>, writing: Writing) -> (String, String) {
+fn statements(table: &CopyTable, condition: &str, writing: Writing) -> (String, String) {
     let list = |quoted: Vec<String>| quoted.join(", ");
     let from = list(table.columns.iter().map(|(source, _)| source.quoted()).collect());
     let to = list(table.columns.iter().map(|(_, target)| target.quoted()).collect());
@@ -225,9 +230,9 @@ fn statements(table: &CopyTable, blocks: Option<Blocks>, writing: Writing) -> (S
     // A table without columns has rows nevertheless; COPY can carry them only without a column list.
     let columns = |list: &str| if list.is_empty() { String::new() } else { format!(" ({list})") };
     // Of a table itself COPY reads the rows that stand in it, not those of tables that inherit from it.
-    let read = match blocks {
-        None => format!("{source}{}", columns(&from)),
-        Some(blocks) => format!("(select {from} from only {source} where {})", blocks.condition()),
+    let read = match condition {
+        "" => format!("{source}{}", columns(&from)),
+        condition => format!("(select {from} from only {source} where {condition})"),
     };
     let freeze = if writing == Writing::Frozen { ", freeze" } else { "" };
     (
@@ -251,14 +256,15 @@ mod tests {
             columns: vec![(Ident::new("id"), Ident::new("film_id")), (Ident::new("T"), Ident::new("title"))],
             format: CopyFormat::Binary,
             bytes_estimate: 0,
+            ranges: None,
             search_path: String::new(),
             indexes: Vec::new(),
         };
-        let (read, write) = statements(&table, None, Writing::Frozen);
+        let (read, write) = statements(&table, "", Writing::Frozen);
         assert_eq!(read, r#"copy "public"."film" ("id", "T") to stdout (format binary)"#);
         assert_eq!(write, r#"copy "films"."film" ("film_id", "title") from stdin (format binary, freeze)"#);
-        let first = divide(2, 4, 1)[0];
-        let (read, write) = statements(&table, Some(first), Writing::Ordinary);
+        let first = divide(2, 4, 1)[0].condition();
+        let (read, write) = statements(&table, &first, Writing::Ordinary);
         assert_eq!(
             read,
             r#"copy (select "id", "T" from only "public"."film" where ctid < '(1,0)'::pg_catalog.tid) to stdout (format binary)"#

@@ -1,26 +1,28 @@
 //! Copying tables in one snapshot, several pieces at a time, byte for byte, and building their indexes.
 //!
 //! The unit that survives a crash is a table: it is copied once its row stands in `cleave.copied`, which commits with its
-//! last rows. What snapshot to use, and when, is the caller's to say. docs/design/copy.md says why each part is exact.
+//! last rows. Of a giant it is a range of its key (`giant`). What snapshot to use, and when, is the caller's to say. docs/design/copy.md says why each part is exact.
 
 mod board;
 mod brake;
 mod build;
 mod chunk;
 mod fill;
+mod giant;
 mod progress;
 mod rate;
 mod spec;
 mod worker;
 
 pub use brake::{Busy, LoadLimits};
+pub(crate) use giant::{IS_SAME, condition};
 pub use progress::CopyProgress;
-pub use spec::{CopyFormat, CopyIndex, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource};
+pub use spec::{CopyFormat, CopyIndex, CopyRanges, CopySpec, CopyTable, SnapshotRenewal, SnapshotSource};
 
 use crate::{Side, SnapshotSlot, StreamError, create_slot_with_snapshot, error::On};
 use board::{Board, Next, Plan, Reading};
 use brake::{Brake, Lookout};
-use cleave_journal::{Copied, copied_tables, tables_in_chunks};
+use cleave_journal::{Copied, copied_tables, key_ranges, tables_in_chunks};
 use cleave_model::{Lsn, Oid, ServiceName};
 use cleave_pg::{During, Session, connect, replication::SlotLifetime};
 use progress::Meter;
@@ -62,9 +64,12 @@ where
         .collect();
     done.retain(|oid, _| spec.tables.iter().any(|table| table.source_oid == *oid));
     let unfinished = tables_in_chunks(&*control, &spec.stream).await?;
+    let mut ranges = key_ranges(&*control, &spec.stream).await?;
+    ranges.retain(|range| !done.contains_key(&range.division.source_oid));
     let lookout = Box::pin(Lookout::start(&spec)).await?;
     let run = Run {
-        meter: meter(&spec, progress, &done),
+        meter: meter(&spec, progress, &done, ranges.iter().map(|range| range.bytes).sum()),
+        divisions: giant::Divisions::default(),
         rate: spec.bytes_per_second_max.map(Rate::new),
         brake: Brake::new(),
         unfinished: unfinished.iter().map(|table| (table.source_oid, table.target_oid)).collect(),
@@ -96,7 +101,13 @@ where
     Ok(run.spec.tables.iter().filter_map(|table| done.get(&table.source_oid).copied()).collect())
 }
 
-fn meter<F: Fn(CopyProgress)>(spec: &CopySpec, progress: F, done: &HashMap<Oid, Copied>) -> Meter<F> {
+/// `in_ranges` is what is there of tables that are not.
+fn meter<F: Fn(CopyProgress)>(
+    spec: &CopySpec,
+    progress: F,
+    done: &HashMap<Oid, Copied>,
+    in_ranges: u64,
+) -> Meter<F> {
     let sum = |count: fn(&Copied) -> u64| done.values().map(count).sum();
     let total = CopyProgress {
         tables_total: spec.tables.len(),
@@ -109,7 +120,11 @@ fn meter<F: Fn(CopyProgress)>(spec: &CopySpec, progress: F, done: &HashMap<Oid, 
             .sum(),
         ..CopyProgress::default()
     };
-    Meter::new(progress, total, (done.len(), sum(|copied| copied.rows), sum(|copied| copied.bytes)))
+    Meter::new(
+        progress,
+        total,
+        (done.len(), sum(|copied| copied.rows), sum(|copied| copied.bytes) + in_ranges),
+    )
 }
 
 /// Ends copy sessions of an engine that is no more: whoever holds the lease is the only one that may copy, but a
@@ -207,9 +222,13 @@ where
     let taken = if missing.is_empty() { None } else { Some(snapshot(spec, round).await?) };
     let view = taken.as_ref().map(|taken| (taken.name.as_str(), taken.start));
     let first = Worker::start(spec, 0, view).await?;
-    first.record_shapes(spec, missing.iter().map(|place| spec.tables[*place].source_oid)).await?;
+    // A giant's rows may be of several snapshots.
+    let of_one = missing.iter().map(|place| &spec.tables[*place]).filter(|table| table.ranges.is_none());
+    first.record_shapes(spec, of_one.map(|table| table.source_oid)).await?;
     let keeper = match view {
-        Some((name, _)) if spec.jobs > 1 => Some(worker::in_snapshot(spec, name).await?),
+        Some((name, _)) if spec.jobs > 1 || spec.tables.iter().any(|table| table.ranges.is_some()) => {
+            Some(worker::in_snapshot(spec, name).await?)
+        }
         _ => None,
     };
     let work = |place: &usize| {
@@ -219,11 +238,10 @@ where
     let all: u64 = missing.iter().map(work).fold(0, u64::saturating_add);
     let mut plans = Vec::with_capacity(places.len());
     for place in places {
+        let (table, is_missing) = (&spec.tables[*place], missing.contains(place));
         let worth =
-            missing.contains(place) && chunk::pays(spec.tables[*place].bytes_estimate, all, spec.jobs);
-        plans.push(
-            plan(run, *place, missing.contains(place), (&first, keeper.as_ref().filter(|_| worth))).await?,
-        );
+            is_missing && (table.ranges.is_some() || chunk::pays(table.bytes_estimate, all, spec.jobs));
+        plans.push(plan(run, *place, is_missing, (&first, keeper.as_ref().filter(|_| worth))).await?);
     }
     let pieces: usize = plans.iter().map(Plan::jobs).sum();
     let mut workers = vec![first];
@@ -255,6 +273,13 @@ async fn plan<F: Fn(CopyProgress)>(
 ) -> Result<Plan, StreamError> {
     let table = &run.spec.tables[place];
     let mut reading = if is_missing { Reading::Whole } else { Reading::Nothing };
+    if let Some((keeper, by)) = keeper.zip(table.ranges.as_ref()) {
+        let ranges = giant::ranges(run, (worker, keeper), (table, by)).await?;
+        if !ranges.is_empty() {
+            reading = Reading::Ranges(ranges);
+            return Ok(Plan { bytes: table.bytes_estimate, reading, builds: table.indexes.len() });
+        }
+    }
     // What is small by the estimate is not worth a lock.
     if let Some(keeper) = keeper.filter(|_| table.bytes_estimate >= run.spec.chunk_bytes) {
         let chunks = fill::chunks(&run.spec, keeper, table).await?;

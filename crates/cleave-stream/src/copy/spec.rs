@@ -3,7 +3,7 @@
 use super::LoadLimits;
 use crate::Cancelled;
 use cleave_journal::Lease;
-use cleave_model::{Ident, Lsn, Oid, QualifiedName, ServiceName};
+use cleave_model::{Ident, Lsn, Oid, QualifiedName, RangeType, ServiceName};
 use cleave_pg::Endpoint;
 use std::time::Duration;
 
@@ -53,10 +53,23 @@ pub struct CopyTable {
     pub format: CopyFormat,
     /// Expected size in bytes, for order and progress.
     pub bytes_estimate: u64,
+    /// Set for a giant: it is read in ranges of its key.
+    pub ranges: Option<CopyRanges>,
     /// `search_path` for building its indexes.
     pub search_path: String,
     /// Built when the rows are there, several at a time.
     pub indexes: Vec<CopyIndex>,
+}
+
+/// By what a giant is divided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyRanges {
+    /// The first column of its primary key, on the source.
+    pub column: Ident,
+    /// Its type.
+    pub kind: RangeType,
+    /// About so much is in a range.
+    pub bytes: u64,
 }
 
 /// An index, and the constraint that it may become.

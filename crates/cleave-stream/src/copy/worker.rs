@@ -1,6 +1,13 @@
 //! One worker: a session in the snapshot on the source, a tagged session on the target, job after job.
 
-use super::{CopySpec, board::Job, brake::Brake, progress::Meter, rate::Rate};
+use super::{
+    CopySpec,
+    board::{Job, Piece},
+    brake::Brake,
+    giant::Divisions,
+    progress::Meter,
+    rate::Rate,
+};
 use crate::{
     CopyProgress, Side, StreamError,
     apply::{CatalogTable, look},
@@ -34,6 +41,8 @@ pub(super) struct Run<F> {
     pub(super) brake: Brake,
     /// Tables on the target that hold rows of ours without being copied, by their OID on the source.
     pub(super) unfinished: HashMap<Oid, Oid>,
+    /// Ranges of the giants that are being read.
+    pub(super) divisions: Divisions,
 }
 
 /// Its two sessions.
@@ -54,6 +63,8 @@ pub(super) async fn in_snapshot(spec: &CopySpec, snapshot: &str) -> Result<Sessi
          set transaction snapshot {}",
         quote_literal(snapshot)
     );
+    let giants = spec.tables.iter().any(|table| table.ranges.is_some());
+    let sql = if giants { format!("{}{sql}", super::giant::PLANS) } else { sql };
     source.batch_execute(&sql).await.during("taking the snapshot").map_err(|error| {
         let gone = error.sqlstate().is_some_and(|code| matches!(code, "42704" | "22023" | "55000"));
         if gone {
@@ -107,16 +118,17 @@ impl Worker {
             // Before anything is locked.
             run.brake.rested().await;
             match job {
-                Job::Copy { table, blocks } => {
+                Job::Copy { table, piece } => {
                     let Some(source) = &self.source else {
                         return Err(StreamError::Task(
                             "a worker without a snapshot was given a table".into(),
                         ));
                     };
                     let what = (source, &run.spec.tables[table]);
-                    match blocks {
-                        None => self.copy_whole(run, what).await.map(Some),
-                        Some(blocks) => self.copy_chunk(run, what, blocks).await,
+                    match piece {
+                        Piece::Whole => self.copy_whole(run, what).await.map(Some),
+                        Piece::Blocks(blocks) => self.copy_chunk(run, what, blocks).await,
+                        Piece::Range(number) => self.copy_range(run, what, number).await,
                     }
                 }
                 Job::Build { table, build, helpers } => {

@@ -4,7 +4,7 @@ use crate::StreamError;
 use cleave_model::{DatabaseName, Epoch, Lsn};
 use cleave_proto::{
     Timestamp,
-    pgoutput::{Change, Relation},
+    pgoutput::{Change, Relation, Xid},
 };
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 #[derive(Debug)]
 pub(crate) enum Item {
     /// A transaction that has something for us.
-    Begin { commit_lsn: Lsn },
+    Begin { commit_lsn: Lsn, xid: Xid },
     /// A row has changed.
     Change { relation: Arc<Relation>, change: Change },
     /// Tables were emptied by one statement.

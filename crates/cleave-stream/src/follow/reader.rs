@@ -12,7 +12,7 @@ use crate::{StreamError, apply::BinaryTypes};
 use bytes::Bytes;
 use cleave_model::{Lsn, labels};
 use cleave_proto::{
-    pgoutput::{Decoded, Decoder, Message, ProtocolVersion, StreamStart},
+    pgoutput::{Decoded, Decoder, Message, ProtocolVersion, StreamStart, Xid},
     transaction::{Event, Transaction, TransactionTracker},
 };
 use std::sync::Arc;
@@ -61,6 +61,7 @@ struct Replay {
 #[derive(Clone, Copy, Debug, Default)]
 struct Open {
     commit_lsn: Lsn,
+    xid: Xid,
     /// Applied earlier, or written by the peer.
     dropped: bool,
     /// Its `Begin` was handed over.
@@ -175,7 +176,8 @@ impl Reader {
         match event {
             Event::Begin(begin) => {
                 let dropped = begin.final_lsn < self.position;
-                self.transaction = Open { commit_lsn: begin.final_lsn, dropped, begun: false };
+                self.transaction =
+                    Open { commit_lsn: begin.final_lsn, xid: begin.xid, dropped, begun: false };
             }
             Event::Origin(origin) => {
                 if labels::is_peer_origin(&self.spec.service, self.spec.direction, &origin.name) {
@@ -237,7 +239,8 @@ impl Reader {
             self.committed(&ended);
             return Ok(());
         };
-        self.transaction = Open { commit_lsn: ended.commit_lsn, dropped: false, begun: false };
+        self.transaction =
+            Open { commit_lsn: ended.commit_lsn, xid: ended.xid, dropped: false, begun: false };
         let mut tracker = TransactionTracker::new();
         let start = Message::StreamStart(StreamStart { xid: ended.xid, first_segment: true });
         tracker.step(Decoded { stream_xid: None, message: start }).map_err(|error| protocol(&error))?;
@@ -259,8 +262,8 @@ impl Reader {
             return;
         }
         if !std::mem::replace(&mut self.transaction.begun, true) {
-            let commit_lsn = self.transaction.commit_lsn;
-            self.output.gather(Item::Begin { commit_lsn }, 0);
+            let Open { commit_lsn, xid, .. } = self.transaction;
+            self.output.gather(Item::Begin { commit_lsn, xid }, 0);
         }
         self.output.gather(item, bytes);
     }

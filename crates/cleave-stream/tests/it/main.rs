@@ -8,6 +8,7 @@ mod chunks;
 mod columns;
 mod content;
 mod copy;
+mod giants;
 mod in_progress;
 mod known_losses;
 mod neighbours;

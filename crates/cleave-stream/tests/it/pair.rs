@@ -218,6 +218,7 @@ impl Pair {
                 columns: columns.into_iter().map(|(name, _)| (name.clone(), name)).collect(),
                 format: CopyFormat::Text,
                 bytes_estimate: 1000,
+                ranges: None,
                 search_path: "public".to_owned(),
                 indexes: Vec::new(),
             });
