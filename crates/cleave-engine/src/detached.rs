@@ -1,6 +1,10 @@
 //! Tables whose changes the target refuses go on in a stream of their own, and come back to the others' once it works
 //! (docs/design/detached.md).
 
+mod report;
+
+pub(crate) use report::problems;
+
 use crate::{
     EngineError,
     context::MoveContext,
@@ -9,22 +13,19 @@ use crate::{
     streams::{Part, oids_at_target},
     switch::sql,
 };
-use cleave_api::{Event, NextStep, Problem, Risk};
+use cleave_api::Event;
 use cleave_journal::{
     DetachedTable, EntryEvent, MoveRow, MoveState, detached_tables, forget_part, insert_position, position,
     record_detached, rejoin, retell_detached,
 };
-use cleave_model::{Direction, Lsn, Oid, ServiceName, labels};
-use cleave_pg::{
-    During, Session,
-    slots::{self, WalStatus},
-};
+use cleave_model::{Direction, Oid, labels};
+use cleave_pg::{During, Session, slots};
 use cleave_plan::PlannedTable;
-use cleave_stream::{FailedRow, StreamError, connect_writer};
-use serde_json::{Map, Value, json};
+use cleave_stream::{StreamError, connect_writer};
+use report::{key, problem, told, way_out, with_causes};
+use serde_json::json;
 use std::{
     collections::BTreeSet,
-    error::Error,
     time::{Duration, Instant},
 };
 
@@ -204,13 +205,11 @@ impl Runner {
         self.streams.stop(Direction::Forward).await;
         cleave_failpoint::hit_async("rejoin.stopped").await;
         let joined = self.join_standing(&move_, part).await;
-        // What the group has followed of its tables' columns is to be known to the others.
-        let move_ = match self.bring_up_to_date(&row).await? {
-            true => self.context(&self.open_row("join").await?)?,
-            false => move_,
-        };
-        // They go on whatever came of it.
+        // What the group has followed of its tables' columns is to be known to the others; they go on whatever came of it.
+        let renewed = self.renew_columns(&row).await;
+        let move_ = self.context(&self.open_row("join").await?)?;
         self.streams.start(&move_, row.state).await?;
+        renewed?;
         if let Some(part) = self.streams.parts().get_mut(&part) {
             part.joins_after = Some(Instant::now() + JOIN_PAUSE);
         }
@@ -378,91 +377,4 @@ pub(crate) async fn drop_origins(move_: &MoveContext, n: &Session) -> Result<(),
         cleave_pg::origins::drop(n, &labels::copy_origin(&move_.service, worker)).await?;
     }
     Ok(())
-}
-
-fn with_causes(error: &StreamError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-fn key(row: &FailedRow) -> Value {
-    let columns = row.key.iter().map(|(name, value)| (name.clone(), json!(value)));
-    Value::Object(columns.collect::<Map<String, Value>>())
-}
-
-fn told(tables: &[DetachedTable]) -> String {
-    let names: Vec<&str> = tables.iter().map(|table| table.table.as_str()).collect();
-    match names.as_slice() {
-        [one] => format!("{one} is detached: it does not follow with the others"),
-        _ => format!("{} are detached: they do not follow with the others", names.join(", ")),
-    }
-}
-
-fn way_out(service: &ServiceName) -> String {
-    format!(
-        "settle at the new home what stands against the row, then `cleave resume {service}`; or `cleave resume {service} \
-         --recopy TABLE` reads the tables anew"
-    )
-}
-
-/// What `status` says of one group. The key of the row is for who asks, and not for a log.
-fn problem(
-    service: &ServiceName,
-    tables: &[DetachedTable],
-    retained_bytes: Option<u64>,
-    with_key: bool,
-) -> Problem {
-    let mut problem = Problem::warning("C0561", told(tables));
-    let cause = tables.iter().find(|table| table.cause).or_else(|| tables.first());
-    if let Some(cause) = cause {
-        problem.causes.push(format!("{} {}", cause.code, cause.error));
-        if let Some(key) = cause.key.as_ref().filter(|_| with_key) {
-            problem.causes.push(format!("the row of {} with the key {key}", cause.table));
-        }
-        let Lsn(position) = cause.position;
-        let since = if cause.since.is_empty() { String::new() } else { format!("since {}, ", cause.since) };
-        problem.causes.push(format!("{since}after position {} of the source's log", Lsn(position)));
-    }
-    if let Some(bytes) = retained_bytes {
-        problem
-            .causes
-            .push(format!("the source keeps {} of log for them", cleave_model::format_bytes(bytes)));
-    }
-    problem.hint(way_out(service)).next(NextStep::cleave(
-        ["resume", service.as_str()],
-        "tries them again",
-        Risk::Reversible,
-    ))
-}
-
-/// The same for all groups of a service, read from the databases.
-pub(crate) async fn problems(
-    row: &MoveRow,
-    (m, n): (&Session, &Session),
-) -> Result<Vec<Problem>, EngineError> {
-    let stream = labels::stream(&row.service, Direction::Forward);
-    // A target whose schema is older knows of none; the next engine that takes it brings it up to date.
-    if cleave_journal::installed_version(&**n).await?.is_none_or(|version| version < 5) {
-        return Ok(Vec::new());
-    }
-    let detached = detached_tables(&**n, &stream).await?;
-    let mut problems = Vec::new();
-    for group in detached.chunk_by(|one, next| one.part == next.part) {
-        let part = group.first().map_or(0, |table| table.part);
-        let slot = labels::of_part(&labels::slot(&row.service, Direction::Forward, row.id), part);
-        let slot = slots::health(m, &slot).await?;
-        let kept = slot.filter(|slot| slot.wal_status != WalStatus::Lost && slot.invalidation.is_none());
-        let retained = kept.as_ref().map(|slot| slot.retained_bytes);
-        let mut problem = problem(&row.service, group, retained, true);
-        if kept.is_none() {
-            problem.causes.push("their slot is lost: only `--recopy` leads on".to_owned());
-        }
-        problems.push(problem);
-    }
-    Ok(problems)
 }

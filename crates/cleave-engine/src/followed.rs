@@ -31,7 +31,7 @@ impl Runner {
     }
 
     /// The plan, and the stream of the way back: it reads what was changed, and knows the columns that were planned.
-    async fn renew_columns(&mut self, row: &MoveRow) -> Result<(), EngineError> {
+    pub(crate) async fn renew_columns(&mut self, row: &MoveRow) -> Result<(), EngineError> {
         if !self.bring_up_to_date(row).await? {
             return Ok(());
         }
