@@ -133,6 +133,14 @@ pub async fn rejoin(
         )
         .await
         .during("raise the start positions of tables that join again")?;
+    transaction
+        .execute(
+            "update cleave.copied_range as r set start = greatest(r.start, $3) from cleave.detached as d
+             where r.stream = $1 and d.stream = $1 and d.part = $2 and r.source_oid = d.source_oid",
+            &[&stream, &part_number(part), &PgLsn::from(start.0)],
+        )
+        .await
+        .during("raise the start positions of ranges that join again")?;
     let joined = forget_part(transaction, stream, part).await?;
     if raised == 0 || raised != joined {
         return Err(JournalError::Inconsistent {
@@ -169,15 +177,10 @@ pub async fn reopen_copy(
 ) -> Result<(), JournalError> {
     let copying = Copying { source_oid, target_oid, start: Lsn::default(), chunks_left: 1 };
     begin_chunks(transaction, stream, copying).await?;
-    // Of a giant each range is to be read again.
     for table in ["copied", "copied_range", "copied_row"] {
-        transaction
-            .execute(
-                &format!("delete from cleave.{table} where stream = $1 and source_oid = $2"),
-                &[&stream, &source_oid.0],
-            )
-            .await
-            .during("forget that a table is copied")?;
+        let sql = format!("delete from cleave.{table} where stream = $1 and source_oid = $2");
+        let forgotten = transaction.execute(&sql, &[&stream, &source_oid.0]).await;
+        forgotten.during("forget that a table is copied")?;
     }
     Ok(())
 }

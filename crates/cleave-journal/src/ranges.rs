@@ -213,8 +213,9 @@ pub async fn record_rows(
     let keys: Vec<&[u8]> = rows.iter().map(|row| row.key.as_slice()).collect();
     let starts: Vec<PgLsn> = rows.iter().map(|row| PgLsn::from(row.start.0)).collect();
     let seen: Vec<&str> = rows.iter().map(|row| row.seen.as_str()).collect();
-    let passed = "delete from cleave.copied_row where stream = $1 and start <= $2";
-    transaction.execute(passed, &[&stream, &PgLsn::from(position.0)]).await.during(what)?;
+    // Of other tables, another stream may not have come as far.
+    let passed = "delete from cleave.copied_row where stream = $1 and start <= $2 and source_oid = any($3)";
+    transaction.execute(passed, &[&stream, &PgLsn::from(position.0), &oids]).await.during(what)?;
     transaction
         .execute(
             "insert into cleave.copied_row (stream, source_oid, key, start, seen)

@@ -47,7 +47,7 @@ pub(crate) async fn copy(
     );
     let step = move_.events.step(&move_.service, STEP, summary);
     tell_ranges(move_).await?;
-    let copied = Box::pin(fill(move_, made, &BTreeSet::new(), cancelled)).await?;
+    let copied = Box::pin(fill(move_, made, (&BTreeSet::new(), false), cancelled)).await?;
     cleave_failpoint::hit_async("copy.after").await;
     let rows: u64 = copied.iter().map(|table| table.rows).sum();
     let bytes: u64 = copied.iter().map(|table| table.bytes).sum();
@@ -67,15 +67,15 @@ pub(crate) async fn copy_again(
     let n = move_.n.connect("copy").await?;
     let there = cleave_journal::copied_tables(&*n, &move_.stream(Direction::Forward)).await?;
     let there: BTreeSet<Oid> = there.into_iter().map(|table| table.source_oid).collect();
-    let copied = Box::pin(fill(move_, made, &there, cancelled)).await?;
+    let copied = Box::pin(fill(move_, made, (&there, true), cancelled)).await?;
     Ok(copied.iter().map(|table| table.rows).sum())
 }
 
-/// Fills the tables that are not copied, but for those that are left out.
+/// Fills the tables that are not copied, but for those that are left out; giants in ranges, unless in one snapshot.
 async fn fill(
     move_: &MoveContext,
     made: Option<SnapshotSlot>,
-    left_out: &BTreeSet<Oid>,
+    (left_out, in_one_snapshot): (&BTreeSet<Oid>, bool),
     cancelled: &Cancelled,
 ) -> Result<Vec<Copied>, EngineError> {
     let snapshot = match &made {
@@ -90,6 +90,10 @@ async fn fill(
     let (waits, waits_seen) = watch::channel(None);
     let mut spec = spec(move_, snapshot, cancelled);
     spec.tables.retain(|table| !left_out.contains(&table.source_oid));
+    if in_one_snapshot {
+        // Unique indexes are there: no two rows may be of different ages.
+        spec.tables.iter_mut().for_each(|table| table.ranges = None);
+    }
     let copying = copy_tables(spec, move |progress: CopyProgress| {
         if progress.snapshot_taken {
             // It would hold back the source's vacuum while indexes are built.

@@ -362,7 +362,7 @@ impl<W: Writer> Applier<W> {
         let rows = self.giants.take_unrecorded();
         if !rows.is_empty() {
             self.writer.flush().await?;
-            record_rows(client, &self.stream, &rows, end).await?;
+            record_rows(client, &self.spec.whole_stream(), &rows, end).await?;
         }
         let (written, advanced) = join!(
             self.writer.flush(),

@@ -41,7 +41,7 @@ impl Giants {
         spec: &Arc<FollowSpec>,
         position: Lsn,
     ) -> Result<Self, StreamError> {
-        let stream = spec.stream();
+        let stream = spec.whole_stream();
         let mut ranges: HashMap<Oid, Vec<_>> = HashMap::new();
         for range in key_ranges(client, &stream).await? {
             ranges.entry(range.division.source_oid).or_default().push(range);
