@@ -26,9 +26,10 @@ impl Runner {
         self.streams.stop_all().await;
         // What stops a stream again is told again.
         self.reported = [None, None];
-        let copied = Box::pin(self.recopy_where_needed(&row)).await?;
+        let copied = Box::pin(self.recopy_where_needed(&row)).await;
+        // Where nothing is copied the streams go on as they were.
         Box::pin(self.resume()).await?;
-        if copied { self.drop_copy_origins(&row).await } else { Ok(()) }
+        if copied? { self.drop_copy_origins(&row).await } else { Ok(()) }
     }
 
     /// The open move, or one that has ended and whose copy is still followed.

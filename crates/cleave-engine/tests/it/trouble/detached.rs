@@ -289,6 +289,8 @@ async fn a_row_that_is_missing_detaches_its_tables_and_copying_them_again_joins_
     let problem = running.problem("C0561").await;
     assert!(problem.causes[0].starts_with("C0508 update of films.film met 0 rows"), "{problem:?}");
     assert_eq!(code(recopy(stage, &["public.nothing"]).await), "C0563");
+    stage.on_m("insert into actor values (1000, 'goes on')").await;
+    stage.until(&stage.n, "select count(*) = 1 from films.actor where id = 1000").await;
     let workload = stage.writers().await;
     assert!(workload.wait_for(20, LIMIT).await);
     recopy(stage, &["public.film"]).await.unwrap();
