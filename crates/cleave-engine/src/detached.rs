@@ -15,8 +15,8 @@ use crate::{
 };
 use cleave_api::Event;
 use cleave_journal::{
-    DetachedTable, EntryEvent, MoveRow, MoveState, detached_tables, forget_part, insert_position, position,
-    record_detached, rejoin, retell_detached,
+    DetachedTable, EntryEvent, MoveRow, MoveState, copied_tables, detached_tables, forget_part,
+    insert_position, position, record_detached, rejoin, retell_detached,
 };
 use cleave_model::{Direction, Oid, labels};
 use cleave_pg::{During, Session, slots};
@@ -80,6 +80,11 @@ impl Runner {
         let (true, Some(part)) = (rest, free) else { return Ok(false) };
         // It has ended, and its session with it: the position is the last one.
         let Some(known) = position(&*n, &stream).await? else { return Ok(false) };
+        // What is recorded of ranges and rows that were copied later than the stream is, it records alone.
+        let copied = copied_tables(&*n, &stream).await?;
+        if copied.iter().any(|table| table.start > known.position.lsn) {
+            return Ok(false);
+        }
         let slot = copied_slot(&move_, part).await?;
         let tables: Vec<DetachedTable> = move_
             .plan
