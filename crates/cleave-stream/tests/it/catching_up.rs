@@ -114,7 +114,11 @@ async fn a_walsender_begins_behind_a_backlog_that_was_read_in_slices(source: Ver
     let start = pair.copied().await;
     write_backlog(&pair).await;
     let behind_it: String = pair.m.text("select pg_current_wal_lsn()::text").await;
-    // Transactions of other tests on this server keep a restart position back too.
+    // A transaction of another test on this server keeps the restart position at the last note before it began.
+    pair.m
+        .run("select pg_create_logical_replication_slot('note_' || pg_backend_pid(), 'pgoutput', true)")
+        .await;
+    pair.m.run("select pg_drop_replication_slot('note_' || pg_backend_pid())").await;
     let id = pair.m.text("select pg_current_xact_id()::text").await;
     let ended = "select count(*) from pg_current_snapshot() now where pg_snapshot_xmin(now) >";
     pair.m.until(&format!("{ended} '{id}'::xid8")).await;
