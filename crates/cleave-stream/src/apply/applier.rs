@@ -4,7 +4,7 @@
 use super::{
     Input, Look,
     batch::Batch,
-    closing::{Closing, Flushing, flush_commits},
+    closing::Flushing,
     giant::{Emptied, Giants, RowKey, Verdict},
     router::Router,
     segment::value_bytes,
@@ -51,23 +51,23 @@ pub(super) struct Applier<W> {
     pub(super) spec: Arc<FollowSpec>,
     pub(super) stream: String,
     pub(super) session: Arc<Session>,
-    journal: ApplierStatements,
+    pub(super) journal: ApplierStatements,
     items: ItemReceiver,
     pub(super) reporter: Reporter,
-    flushed: watch::Sender<Lsn>,
+    pub(super) flushed: watch::Sender<Lsn>,
     pub(super) router: Router,
     giants: Giants,
     pub(super) writer: W,
     /// As it stands in `cleave.position`.
     pub(super) position: Lsn,
     /// What is being committed, while the next batch is gathered, and whether its commit waits for the disk.
-    closing: Option<(Batch, Flushing)>,
+    pub(super) closing: Option<(Batch, Flushing)>,
     /// Committed up to `position`, but not known to be on the disk.
-    unflushed: bool,
-    flushed_since: Instant,
+    pub(super) unflushed: bool,
+    pub(super) flushed_since: Instant,
     pub(super) batch: Batch,
     /// Of the open target transaction, if there is one.
-    armed: Option<bool>,
+    pub(super) armed: Option<bool>,
     /// Names of the target's tables were read under this epoch. They change only in a transaction that raises it, and
     /// the owner row, once read, keeps that transaction from committing.
     names_of: Option<Epoch>,
@@ -144,27 +144,6 @@ impl<W: Writer> Applier<W> {
             self.commit(Flushing::Waits).await?;
         }
         self.settle().await
-    }
-
-    /// Waits for the commit that is on its way, and until what was committed is on the disk, unless a transaction is open.
-    async fn settle(&mut self) -> Result<(), StreamError> {
-        self.closed().await?;
-        if self.unflushed && self.armed.is_none() {
-            flush_commits(&self.session, &self.stream).await?;
-            self.is_flushed();
-        }
-        Ok(())
-    }
-
-    /// Waits for the commit that is on its way.
-    async fn closed(&mut self) -> Result<(), StreamError> {
-        if self.closing.is_some() {
-            self.writer.started().await?;
-        }
-        if let Some((batch, flushing)) = self.closing.take() {
-            self.committed(batch, flushing);
-        }
-        Ok(())
     }
 
     async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
@@ -461,31 +440,6 @@ impl<W: Writer> Applier<W> {
         Ok(())
     }
 
-    /// What ends the batch's transaction.
-    fn closing(&self, batch: &Batch, end: Lsn, flushing: Flushing) -> Closing {
-        Closing {
-            session: Arc::clone(&self.session),
-            journal: self.journal.clone(),
-            stream: self.stream.clone(),
-            from: self.position,
-            to: end,
-            marker: batch.markers.last().cloned(),
-            flushing,
-        }
-    }
-
-    /// Sends the rest of the batch, its position and the commit on their way, and is ready for the next batch.
-    async fn close(&mut self, flushing: Flushing) -> Result<(), StreamError> {
-        let Some(end) = self.batch.end else { return Ok(()) };
-        let batch = std::mem::take(&mut self.batch);
-        let closing = self.closing(&batch, end, flushing);
-        self.writer.start_and(closing.run()).await?;
-        self.armed = None;
-        self.position = end;
-        self.closing = Some((batch, flushing));
-        Ok(())
-    }
-
     /// Commits the batch with its position, and tells.
     async fn commit(&mut self, flushing: Flushing) -> Result<(), StreamError> {
         self.closed().await?;
@@ -537,25 +491,7 @@ impl<W: Writer> Applier<W> {
         self.session.batch_execute("commit").await.during("committing a change of columns").on(Side::Target)
     }
 
-    fn committed(&mut self, batch: Batch, flushing: Flushing) {
-        // Whoever waits for a marker must find the position with it.
-        match flushing {
-            Flushing::Waits => self.is_flushed(),
-            Flushing::IsLeft => self.unflushed = true,
-        }
-        self.report(batch);
-    }
-
-    /// Everything that was committed is on the target's disk.
-    fn is_flushed(&mut self) {
-        self.unflushed = false;
-        self.flushed_since = Instant::now();
-        let position = self.position;
-        self.flushed.send_replace(position);
-        self.reporter.change(|status| status.position = Some(position));
-    }
-
-    fn report(&self, batch: Batch) {
+    pub(super) fn report(&self, batch: Batch) {
         let home = batch.switch.map(|switch| switch.home == self.spec.source_name);
         let waiting = self.items.has_next();
         self.reporter.change(|status| {
