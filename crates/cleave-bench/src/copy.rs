@@ -3,7 +3,6 @@
 
 mod data;
 mod ours;
-mod processor;
 mod rivals;
 mod upgrade;
 
@@ -11,6 +10,7 @@ pub(crate) use upgrade::upgrade;
 
 use crate::RUNS;
 use crate::arena::{Entry, Failure, Metric, say};
+use crate::processor;
 use crate::usage::Usage;
 use cleave_sandbox::{Cluster, Options, Version};
 use data::Size;
@@ -67,18 +67,21 @@ pub(crate) async fn clone(_: &crate::arena::Arena) -> Result<Vec<Entry>, Failure
     for run in 1..=RUNS {
         let name = format!("clone_{run}");
         let target = servers.fresh_target(&name).await?;
-        let (usage, cpu_s) = (Usage::begin()?, processor::seconds(&servers)?);
+        let (usage, cpu_s) = (Usage::begin()?, processor::seconds([&servers.source, &servers.target])?);
         let took = ours::clone(&source, &target).await?;
-        let cost = Cost { wall_s: took.as_secs_f64(), cpu_s: processor::seconds(&servers)? - cpu_s };
+        let cost = Cost {
+            wall_s: took.as_secs_f64(),
+            cpu_s: processor::seconds([&servers.source, &servers.target])? - cpu_s,
+        };
         usages.push(usage.end()?);
         tell(run, "Cleave", cost);
         ours.push(cost);
         servers.target.drop_database(&name).await?;
         for (rival, costs) in rivals.iter().zip(&mut theirs) {
             let target = servers.fresh_target(&name).await?;
-            let cpu_s = processor::seconds(&servers)?;
+            let cpu_s = processor::seconds([&servers.source, &servers.target])?;
             let took = rival.clone(&source, &target).await?;
-            let cpu_s = processor::seconds(&servers)? - cpu_s;
+            let cpu_s = processor::seconds([&servers.source, &servers.target])? - cpu_s;
             let cost = took.map(|wall_s| Cost { wall_s, cpu_s });
             if let Ok(cost) = &cost {
                 tell(run, rival.name(), *cost);

@@ -7,6 +7,7 @@ mod copy;
 mod cutover;
 mod follow;
 mod large;
+mod processor;
 mod usage;
 mod verify;
 

@@ -190,6 +190,54 @@ pub async fn copy(client: &Client, from: &str, to: &str) -> Result<(), PgError> 
     client.execute(sql, &[&from, &to]).await.during(format!("copying the slot {from}")).map(|_| ())
 }
 
+/// True if [`advance`] keeps what the slot still needs. Before the minor releases of May 2025 the server let go of rows of
+/// its catalog too early (commit "Fix xmin advancement during fast_forward decoding").
+pub const fn advance_is_safe(server_version_num: u32) -> bool {
+    let first = match server_version_num / 10_000 {
+        14 => 140_018,
+        15 => 150_013,
+        16 => 160_009,
+        17 => 170_005,
+        _ => 180_000,
+    };
+    server_version_num >= first
+}
+
+/// Confirms a slot that nobody reads up to `to`, which must be at its confirmed position or beyond. The server reads the
+/// log in between without decoding it; afterwards it may keep less of it.
+///
+/// # Errors
+/// 55006 while somebody reads it; 55000 if it can no longer be read; 42501 without the right to replicate.
+pub async fn advance(client: &Client, name: &str, to: Lsn) -> Result<(), PgError> {
+    let sql = "select pg_replication_slot_advance($1::text, $2)";
+    let done = client.execute(sql, &[&name, &PgLsn::from(to.0)]).await;
+    done.map(|_| ()).during(format!("moving the slot {name} forward"))
+}
+
+/// Has the server write which transactions run, as it does every 15 seconds: only where that stands in the log can
+/// decoding begin anew. Returns false if it did not within `limit`.
+///
+/// From 16 on there is a function for it, which must be granted; else making a slot does the same, and then waits for
+/// transactions that run, which is of no interest here.
+pub async fn note_running_transactions(client: &Client, limit: Duration) -> bool {
+    const GRANTED: &str = "
+        select count(*) from pg_proc
+        where oid = to_regprocedure('pg_catalog.pg_log_standby_snapshot()') and has_function_privilege(oid, 'execute')";
+    let granted = client.query_one(GRANTED, &[]).await.and_then(|row| row.try_get::<_, i64>(0));
+    if granted.is_ok_and(|granted| granted > 0) {
+        return client.batch_execute("select pg_log_standby_snapshot()").await.is_ok();
+    }
+    let limit_ms = limit.as_millis().clamp(1, i32::MAX as u128);
+    let limited = format!("set statement_timeout = {limit_ms}");
+    let make = "select pg_drop_replication_slot(slot_name)
+                from pg_create_logical_replication_slot('cleave_note_' || pg_backend_pid(), 'pgoutput', true)";
+    let made = match client.batch_execute(&limited).await {
+        Ok(()) => client.batch_execute(make).await.is_ok(),
+        Err(_) => false,
+    };
+    client.batch_execute("reset statement_timeout").await.is_ok() && made
+}
+
 /// The SQL that reads a slot of this session's database and moves it past what it gives: one output message a row,
 /// whole transactions until there are at least `messages`. The rows are kept on the server until the last is there.
 pub fn read_sql(name: &str, messages: u32, options: &[(&str, &str)]) -> String {
@@ -260,4 +308,17 @@ fn slot(row: &Row) -> Result<Slot, tokio_postgres::Error> {
         failover: row.try_get("failover")?,
         synced: row.try_get("synced")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_moved_only_by_servers_that_keep_what_they_still_need() {
+        let (fixed, not) =
+            ([140_018, 150_013, 160_009, 170_005, 180_000], [140_017, 150_012, 160_008, 170_004]);
+        assert!(fixed.into_iter().all(advance_is_safe));
+        assert!(!not.into_iter().any(advance_is_safe));
+    }
 }

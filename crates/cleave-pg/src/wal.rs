@@ -17,6 +17,15 @@ pub async fn current_wal_lsn(client: &Client) -> Result<Lsn, PgError> {
     row.and_then(|row| row.try_get(0)).map(lsn).during("reading the position of the log")
 }
 
+/// End of what this primary has flushed (`pg_current_wal_flush_lsn`): what decoding can read.
+///
+/// # Errors
+/// 55000 on a standby.
+pub async fn flushed_lsn(client: &Client) -> Result<Lsn, PgError> {
+    let row = client.query_one("select pg_current_wal_flush_lsn()", &[]).await;
+    row.and_then(|row| row.try_get(0)).map(lsn).during("reading the flushed position of the log")
+}
+
 /// Writes a transactional logical message (`pg_logical_emit_message`) and returns its position. Outside a transaction
 /// it commits at once, and readers see it within milliseconds; inside one it comes with the transaction.
 ///

@@ -1,6 +1,6 @@
 //! A subscription of the server's own.
 
-use super::{LIMIT, same};
+use super::{Cost, LIMIT, same};
 use crate::arena::{Arena, Failure};
 use std::time::{Duration, Instant};
 use tokio_postgres::Client;
@@ -15,13 +15,17 @@ pub(super) async fn prepare(source: &Client, database: &str) -> Result<(), Failu
 }
 
 /// Follows to the end of what is there.
-pub(super) async fn follow(arena: &Arena, source: &Client, database: &str) -> Result<Duration, Failure> {
-    let began = Instant::now();
+pub(super) async fn follow(
+    arena: &Arena,
+    source: &Client,
+    database: &str,
+) -> Result<(Duration, Cost), Failure> {
+    let (began, before) = (Instant::now(), Cost::now(arena)?);
     let target = subscribe(arena, source, database).await?;
-    let took = began.elapsed();
+    let (took, cost) = (began.elapsed(), Cost::now(arena)?.since(before));
     same(source, &target).await?;
     unsubscribe(&target, database).await?;
-    Ok(took)
+    Ok((took, cost))
 }
 
 /// Subscribes and waits for everything that is there.

@@ -4,6 +4,7 @@
 use super::{
     Input, Look,
     batch::Batch,
+    closing::Flushing,
     giant::{Emptied, Giants, RowKey, Verdict},
     router::Router,
     segment::value_bytes,
@@ -22,12 +23,21 @@ use cleave_journal::{ApplierStatements, record_rows, set_owner};
 use cleave_model::{Epoch, Lsn, Oid, QualifiedName};
 use cleave_pg::{During, Session};
 use cleave_proto::pgoutput::{Change, Relation};
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{join, sync::watch, time::sleep};
 use tokio_postgres::Client;
 
 /// Between two looks at the owner row while a change is held.
 const HELD_INTERVAL: Duration = Duration::from_millis(20);
+
+/// While changes keep coming, commits are waited for on the target's disk this often.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// And when no change has come for so long.
+const QUIET_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +51,23 @@ pub(super) struct Applier<W> {
     pub(super) spec: Arc<FollowSpec>,
     pub(super) stream: String,
     pub(super) session: Arc<Session>,
-    journal: ApplierStatements,
+    pub(super) journal: ApplierStatements,
     items: ItemReceiver,
     pub(super) reporter: Reporter,
-    flushed: watch::Sender<Lsn>,
+    pub(super) flushed: watch::Sender<Lsn>,
     pub(super) router: Router,
     giants: Giants,
     pub(super) writer: W,
     /// As it stands in `cleave.position`.
     pub(super) position: Lsn,
-    batch: Batch,
+    /// What is being committed, while the next batch is gathered, and whether its commit waits for the disk.
+    pub(super) closing: Option<(Batch, Flushing)>,
+    /// Committed up to `position`, but not known to be on the disk.
+    pub(super) unflushed: bool,
+    pub(super) flushed_since: Instant,
+    pub(super) batch: Batch,
     /// Of the open target transaction, if there is one.
-    armed: Option<bool>,
+    pub(super) armed: Option<bool>,
     /// Names of the target's tables were read under this epoch. They change only in a transaction that raises it, and
     /// the owner row, once read, keeps that transaction from committing.
     names_of: Option<Epoch>,
@@ -83,6 +98,9 @@ impl Applier<SetWriter> {
             reporter,
             flushed,
             position,
+            closing: None,
+            unflushed: false,
+            flushed_since: Instant::now(),
             batch: Batch::default(),
             armed: None,
             names_of: None,
@@ -99,11 +117,17 @@ impl<W: Writer> Applier<W> {
     /// reader is gone it waits to be dropped: the reader has the reason.
     pub(super) async fn run(mut self, stop: &Cancelled) -> Result<(), StreamError> {
         loop {
-            let item = if self.batch.is_whole() {
+            let whole = self.batch.is_whole();
+            let item = if whole || !self.items.has_next() {
+                let behind = self.closing.is_some() || (self.unflushed && self.armed.is_none());
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => return self.finish().await,
+                    () = stop.cancelled(), if whole => return self.finish(stop).await,
                     item = self.items.next() => item,
+                    () = sleep(QUIET_INTERVAL), if behind => {
+                        self.settle().await?;
+                        continue;
+                    }
                 }
             } else {
                 self.items.next().await
@@ -115,11 +139,11 @@ impl<W: Writer> Applier<W> {
         }
     }
 
-    async fn finish(&mut self) -> Result<(), StreamError> {
-        match self.batch.end {
-            Some(_) => self.commit().await,
-            None => Ok(()),
+    async fn finish(&mut self, stop: &Cancelled) -> Result<(), StreamError> {
+        if self.batch.end.is_some() && self.reopened(stop).await? == Flow::On {
+            self.commit(Flushing::Waits).await?;
         }
+        self.settle().await
     }
 
     async fn take(&mut self, item: Item, stop: &Cancelled) -> Result<Flow, StreamError> {
@@ -136,14 +160,59 @@ impl<W: Writer> Applier<W> {
             Item::Switch(switch) => self.batch.switch = Some(switch),
             Item::Commit { end_lsn, commit_time } => {
                 self.batch.end_transaction(end_lsn, commit_time);
-                if self.batch.is_due(&self.spec.options) || !self.items.has_next() {
-                    self.commit().await?;
-                }
+                return self.end_of_transaction(stop).await;
             }
             Item::Idle { lsn } => {
+                if self.reopened(stop).await? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
                 self.batch.end = Some(lsn);
-                self.commit().await?;
+                self.commit(Flushing::Waits).await?;
             }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Commits if the batch is due, or if nothing more is waiting.
+    async fn end_of_transaction(&mut self, stop: &Cancelled) -> Result<Flow, StreamError> {
+        let waiting = self.items.has_next();
+        if waiting && !self.batch.is_due(&self.spec.options) {
+            return Ok(Flow::On);
+        }
+        if self.reopened(stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        let awaited = !self.batch.markers.is_empty() || self.batch.switch.is_some();
+        let flushing = match awaited || self.flushed_since.elapsed() >= FLUSH_INTERVAL {
+            true => Flushing::Waits,
+            false => Flushing::IsLeft,
+        };
+        let alone = awaited
+            || !self.giants.is_empty()
+            || self.altered.is_some()
+            || !self.unrecorded.is_empty()
+            || self.look_waits();
+        if waiting && !alone && self.armed.is_some() {
+            self.close(flushing).await?;
+        } else {
+            self.commit(flushing).await?;
+        }
+        Ok(Flow::On)
+    }
+
+    /// Opens the transaction that the batch is to be written in, if the one before was still being committed when the
+    /// batch began. Until here nothing of the batch was sent.
+    async fn reopened(&mut self, stop: &Cancelled) -> Result<Flow, StreamError> {
+        self.closed().await?;
+        let table = self.batch.first_table.clone().filter(|_| self.armed.is_none());
+        let Some(table) = table else { return Ok(Flow::On) };
+        let names = self.names_of;
+        if self.arm(&table, stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        if self.names_of != names {
+            let router = &mut self.router;
+            self.writer.lay_anew(|relation| router.layout(relation))?;
         }
         Ok(Flow::On)
     }
@@ -170,16 +239,39 @@ impl<W: Writer> Applier<W> {
         change: Change,
         stop: &Cancelled,
     ) -> Result<Flow, StreamError> {
-        if self.arm(&relation.name, stop).await? == Flow::Stop {
-            return Ok(Flow::Stop);
+        if self.closing.is_none() && self.armed.is_none() {
+            let flow = self.reopened(stop).await?;
+            if flow == Flow::Stop || self.arm(&relation.name, stop).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
         }
+        self.batch.first_table.get_or_insert_with(|| relation.name.clone());
         if self.router.outdated(relation).is_some() {
+            // It is met behind everything that came before, in a transaction of this batch.
+            if self.reopened(stop).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
             Box::pin(self.meet(relation)).await?;
         }
-        let layout = self.router.layout(relation)?;
+        let layout = match self.router.layout(relation) {
+            // It may fit under the names that the tables have by now.
+            Err(_) if self.closing.is_some() => {
+                if self.reopened(stop).await? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+                self.router.layout(relation)?
+            }
+            layout => layout?,
+        };
         self.batch.rows += 1;
         self.batch.bytes += value_bytes(&change);
-        self.writer.write(&layout, change).await?;
+        self.writer.gather(&layout, change);
+        if self.writer.is_full() {
+            if self.reopened(stop).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            self.writer.start().await?;
+        }
         Ok(Flow::On)
     }
 
@@ -201,6 +293,9 @@ impl<W: Writer> Applier<W> {
             }
         }
         let Some(first) = wanted.first() else { return Ok(Flow::On) };
+        if self.reopened(stop).await? == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
         if self.arm(&first.name, stop).await? == Flow::Stop {
             return Ok(Flow::Stop);
         }
@@ -286,6 +381,7 @@ impl<W: Writer> Applier<W> {
                 .await
                 .during("giving up a transaction")
                 .on(Side::Target)?;
+            self.settle().await?;
             if self.hold(table, stop).await? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
@@ -345,47 +441,35 @@ impl<W: Writer> Applier<W> {
     }
 
     /// Commits the batch with its position, and tells.
-    async fn commit(&mut self) -> Result<(), StreamError> {
+    async fn commit(&mut self, flushing: Flushing) -> Result<(), StreamError> {
+        self.closed().await?;
         let Some(end) = self.batch.end else { return Ok(()) };
         if self.armed.is_none() {
             self.open().await?;
         }
         let batch = std::mem::take(&mut self.batch);
-        let session = Arc::clone(&self.session);
-        let client: &Client = &session;
         self.writer.submit().await?;
         if let Some(switch) = &batch.switch {
             self.writer.flush().await?;
-            set_owner(client, &self.spec.service, &switch.home, switch.epoch).await?;
+            set_owner(&**self.session, &self.spec.service, &switch.home, switch.epoch).await?;
             cleave_failpoint::hit_async("apply.switch.stored").await;
         }
         let rows = self.giants.take_unrecorded();
         if !rows.is_empty() {
             self.writer.flush().await?;
-            record_rows(client, &self.spec.whole_stream(), &rows, end).await?;
+            record_rows(&**self.session, &self.spec.whole_stream(), &rows, end).await?;
         }
-        let (written, advanced) = join!(
-            self.writer.flush(),
-            self.journal.advance_position(
-                client,
-                &self.stream,
-                self.position,
-                end,
-                batch.markers.last().map(String::as_str)
-            ),
-        );
+        let closing = self.closing(&batch, end, flushing);
+        let (written, advanced) = join!(self.writer.flush(), closing.advance());
         // The first error is the reason of the second.
         written?;
         advanced?;
         self.record_looks().await?;
-        cleave_failpoint::hit_async("apply.commit.before").await;
-        client.batch_execute("commit").await.during("committing what was applied").on(Side::Target)?;
-        cleave_failpoint::hit_async("apply.commit.after").await;
+        closing.commit().await?;
         self.armed = None;
         self.position = end;
         self.giants.passed(end);
-        self.flushed.send_replace(end);
-        self.report(batch, end);
+        self.committed(batch, flushing);
         self.altered_now()?;
         Box::pin(self.meet_look()).await
     }
@@ -407,11 +491,10 @@ impl<W: Writer> Applier<W> {
         self.session.batch_execute("commit").await.during("committing a change of columns").on(Side::Target)
     }
 
-    fn report(&self, batch: Batch, end: Lsn) {
+    pub(super) fn report(&self, batch: Batch) {
         let home = batch.switch.map(|switch| switch.home == self.spec.source_name);
         let waiting = self.items.has_next();
         self.reporter.change(|status| {
-            status.position = Some(end);
             status.armed = home.or(status.armed);
             status.counters.transactions += batch.transactions as u64;
             status.counters.batches += 1;

@@ -1,7 +1,7 @@
 //! What a target transaction will have done when it commits: kept in memory until then.
 
 use crate::{FollowOptions, follow::item::Switch};
-use cleave_model::Lsn;
+use cleave_model::{Lsn, QualifiedName};
 use cleave_proto::Timestamp;
 use std::time::Instant;
 
@@ -14,6 +14,8 @@ pub(super) struct Batch {
     pub(super) end: Option<Lsn>,
     /// When it committed on the source.
     pub(super) commit_time: Timestamp,
+    /// The table of its first change.
+    pub(super) first_table: Option<QualifiedName>,
     /// Whole transactions.
     pub(super) transactions: usize,
     /// Row changes.

@@ -10,6 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cleave_model::{Ident, Lsn, Oid, QualifiedName};
+use cleave_proto::pgoutput::{Relation, ReplicaIdentity};
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 /// Columns: id (the key), code, note.
@@ -35,6 +36,12 @@ fn layout(always: bool) -> Layout {
     let columns = [column("id", always), column("code", false), column("note", false)];
     Layout {
         serial: 1,
+        relation: Arc::new(Relation {
+            oid: Oid(1),
+            name: QualifiedName::new("films", "film"),
+            replica_identity: ReplicaIdentity::Default,
+            columns: Vec::new(),
+        }),
         table: Arc::new(TargetTable { route, name, columns: HashMap::new(), set_based: true }),
         columns: columns
             .into_iter()

@@ -14,6 +14,8 @@ use std::{
 pub(super) struct Layout {
     /// Unique per layout of a writer's life: part of the key of its statements.
     pub(super) serial: u64,
+    /// As the source described it.
+    pub(super) relation: Arc<Relation>,
     pub(super) table: Arc<TargetTable>,
     /// The columns to write, in the relation's order; those that the target generates are left out.
     pub(super) columns: Vec<LayoutColumn>,
@@ -35,7 +37,7 @@ impl Layout {
     /// Lays a relation over a table.
     pub(super) fn new(
         serial: u64,
-        relation: &Relation,
+        relation: &Arc<Relation>,
         table: &Arc<TargetTable>,
     ) -> Result<Self, StreamError> {
         let changed =
@@ -64,7 +66,8 @@ impl Layout {
         let set_based = table.set_based
             && relation.replica_identity != ReplicaIdentity::Full
             && !columns.iter().enumerate().any(|(place, column)| fixed(place, column));
-        Ok(Self { serial, table: Arc::clone(table), columns, key, set_based })
+        let relation = Arc::clone(relation);
+        Ok(Self { serial, relation, table: Arc::clone(table), columns, key, set_based })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The target's side of a stream.
 //!
-//! - `applier`: target transactions: arming, lease, position, whole source transactions.
+//! - `applier`: target transactions: arming, lease, position, whole source transactions; `closing`: how they end.
 //! - `router`: which table a change belongs to, and whether it still fits.
 //! - `look`: the source's columns as its catalog has them; `shape`: what has become of them; `reshape`: making it so on
 //!   the target.
@@ -15,6 +15,7 @@ mod applier;
 mod batch;
 mod binary;
 mod blame;
+mod closing;
 mod fold;
 mod giant;
 mod layout;
@@ -32,6 +33,7 @@ mod table;
 mod writer;
 
 pub(crate) use binary::BinaryTypes;
+pub(crate) use closing::flush_commits;
 pub(crate) use layout::RelationMemory;
 pub(crate) use look::{Look, look};
 pub(crate) use reshape::reshaped;

@@ -122,6 +122,12 @@ impl<W: Writer> Applier<W> {
         Ok(())
     }
 
+    /// True if the batch passes a look at the source's catalog, which is met once it is committed.
+    pub(super) fn look_waits(&self) -> bool {
+        let end = self.batch.end.unwrap_or_default();
+        self.looks.borrow().as_ref().is_some_and(|look| self.looked_at < look.lsn && look.lsn <= end)
+    }
+
     /// Columns of the same names and types: are they the same ones?
     async fn meet_like(&mut self, known: &Shape, now: &CatalogTable) -> Result<(), StreamError> {
         let as_now = now.shape();

@@ -16,7 +16,7 @@ use crate::{Operation, Side, StreamError, error::On};
 use bytes::Bytes;
 use cleave_model::Oid;
 use cleave_pg::{During, PgError, Session};
-use cleave_proto::pgoutput::Change;
+use cleave_proto::pgoutput::{Change, Relation};
 use futures_util::SinkExt;
 use std::{collections::HashMap, pin::pin, sync::Arc};
 use tokio::task::JoinSet;
@@ -42,7 +42,8 @@ pub(super) struct SetWriter {
     cautious: HashMap<Oid, u32>,
     /// Not here while a segment is being written.
     sender: Option<Sender>,
-    /// The segment that is being written. Dropped with the writer, it ends in the middle, and the session with it.
+    /// The segment that is being written, and perhaps the end of its transaction. Dropped with the writer, it ends in the
+    /// middle, and the session with it.
     writing: JoinSet<(Sender, Result<Outcome, StreamError>)>,
 }
 
@@ -85,23 +86,10 @@ impl SetWriter {
         }
     }
 
-    /// Starts to write what was gathered, once what was started before is written.
-    async fn start(&mut self) -> Result<(), StreamError> {
-        let segment = std::mem::take(&mut self.segment);
-        if segment.changes.is_empty() {
-            return Ok(());
-        }
-        if segment.changes.len() < SEGMENT_ROWS_MIN {
-            return self.idle_sender().await?.one_by_one(&segment).await;
-        }
-        let steps = steps(&segment, |table| may_fold(&mut self.cautious, table));
-        self.idle_sender().await?;
-        let Some(mut sender) = self.sender.take() else { return Err(gone()) };
-        self.writing.spawn(async move {
-            let written = sender.at_once(&segment, steps).await;
-            (sender, written)
-        });
-        Ok(())
+    /// What to send for a segment that was gathered; none if its changes go one by one.
+    fn steps(&mut self, segment: &Segment) -> Option<Vec<Step>> {
+        let many = segment.changes.len() >= SEGMENT_ROWS_MIN;
+        many.then(|| steps(segment, |table| may_fold(&mut self.cautious, table)))
     }
 
     /// The sender, once nothing is being written.
@@ -131,9 +119,44 @@ fn may_fold(cautious: &mut HashMap<Oid, u32>, table: Oid) -> bool {
 }
 
 impl Writer for SetWriter {
-    async fn write(&mut self, layout: &Arc<Layout>, change: Change) -> Result<(), StreamError> {
+    fn gather(&mut self, layout: &Arc<Layout>, change: Change) {
         self.segment.push(layout, change);
-        if self.segment.bytes() < SEGMENT_BYTES_MAX { Ok(()) } else { self.start().await }
+    }
+
+    fn is_full(&self) -> bool {
+        self.segment.bytes() >= SEGMENT_BYTES_MAX
+    }
+
+    async fn start(&mut self) -> Result<(), StreamError> {
+        let segment = std::mem::take(&mut self.segment);
+        if segment.changes.is_empty() {
+            return Ok(());
+        }
+        let Some(steps) = self.steps(&segment) else {
+            return self.idle_sender().await?.one_by_one(&segment).await;
+        };
+        self.idle_sender().await?;
+        let Some(mut sender) = self.sender.take() else { return Err(gone()) };
+        self.writing.spawn(async move {
+            let written = sender.at_once(&segment, steps).await;
+            (sender, written)
+        });
+        Ok(())
+    }
+
+    async fn start_and<F>(&mut self, last: F) -> Result<(), StreamError>
+    where
+        F: Future<Output = Result<(), StreamError>> + Send + 'static,
+    {
+        let segment = std::mem::take(&mut self.segment);
+        let steps = self.steps(&segment);
+        self.idle_sender().await?;
+        let Some(mut sender) = self.sender.take() else { return Err(gone()) };
+        self.writing.spawn(async move {
+            let written = sender.all(&segment, steps, last).await;
+            (sender, written)
+        });
+        Ok(())
     }
 
     async fn truncate(
@@ -147,12 +170,26 @@ impl Writer for SetWriter {
 
     async fn submit(&mut self) -> Result<(), StreamError> {
         self.start().await?;
+        self.started().await
+    }
+
+    async fn started(&mut self) -> Result<(), StreamError> {
         self.idle_sender().await.map(drop)
     }
 
     async fn flush(&mut self) -> Result<(), StreamError> {
         self.start().await?;
         self.idle_sender().await?.rows.flush().await
+    }
+
+    fn lay_anew(
+        &mut self,
+        mut layout: impl FnMut(&Arc<Relation>) -> Result<Arc<Layout>, StreamError>,
+    ) -> Result<(), StreamError> {
+        for (old, _) in &mut self.segment.changes {
+            *old = layout(&old.relation)?;
+        }
+        Ok(())
     }
 
     fn forget(&mut self) {
@@ -174,6 +211,21 @@ impl Sender {
             self.rows.write_one(layout, change).await?;
         }
         Ok(())
+    }
+
+    /// A segment, and then what ends its transaction.
+    async fn all(
+        &mut self,
+        segment: &Segment,
+        steps: Option<Vec<Step>>,
+        last: impl Future<Output = Result<(), StreamError>>,
+    ) -> Result<Outcome, StreamError> {
+        let outcome = match steps {
+            Some(steps) => self.at_once(segment, steps).await?,
+            None => self.one_by_one(segment).await.map(|()| Outcome::AtOnce)?,
+        };
+        self.rows.flush().await?;
+        last.await.map(|()| outcome)
     }
 
     async fn at_once(&mut self, segment: &Segment, steps: Vec<Step>) -> Result<Outcome, StreamError> {

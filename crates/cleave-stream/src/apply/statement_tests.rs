@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cleave_model::{Ident, Lsn, Oid, QualifiedName};
+use cleave_proto::pgoutput::{Relation, ReplicaIdentity};
 use std::{collections::HashMap, sync::Arc};
 
 fn column(name: &str, type_name: &str, comparison: Comparison, identity_always: bool) -> TargetColumn {
@@ -50,6 +51,12 @@ fn layout(key: &[usize], always: bool) -> Layout {
     let columns = columns.into_iter().enumerate();
     Layout {
         serial: 1,
+        relation: Arc::new(Relation {
+            oid: Oid(1),
+            name: QualifiedName::new("films", "film"),
+            replica_identity: ReplicaIdentity::Default,
+            columns: Vec::new(),
+        }),
         table: Arc::new(table),
         columns: columns.map(|(cell, target)| LayoutColumn { cell, target }).collect(),
         key: key.to_vec(),

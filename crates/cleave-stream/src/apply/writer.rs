@@ -11,7 +11,7 @@ use super::{
 use crate::{Operation, StreamError};
 use cleave_model::QualifiedName;
 use cleave_pg::{During, PgError, Session};
-use cleave_proto::pgoutput::Change;
+use cleave_proto::pgoutput::{Change, Relation};
 use std::{
     collections::{HashMap, VecDeque},
     future::poll_fn,
@@ -22,14 +22,25 @@ use std::{
 use tokio_postgres::Statement;
 
 /// Writes changes into the target transaction that the applier has opened, as if in their order. An error may come
-/// late: a change is written only once [`Writer::flush`] has said so.
+/// late: a change is written only once [`Writer::flush`] or [`Writer::started`] has said so.
 pub(super) trait Writer: Send {
-    /// One row.
-    fn write(
-        &mut self,
-        layout: &Arc<Layout>,
-        change: Change,
-    ) -> impl Future<Output = Result<(), StreamError>> + Send;
+    /// Takes one row. Nothing is sent yet.
+    fn gather(&mut self, layout: &Arc<Layout>, change: Change);
+
+    /// True if enough was gathered to be written.
+    fn is_full(&self) -> bool;
+
+    /// Starts to write what was gathered, once what was started before is done.
+    fn start(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
+
+    /// Starts to write what was gathered and then to do what ends the transaction. What is gathered from here on is of
+    /// the next, and may be started only once [`Writer::started`] has said that all of this is done.
+    fn start_and<F>(&mut self, last: F) -> impl Future<Output = Result<(), StreamError>> + Send
+    where
+        F: Future<Output = Result<(), StreamError>> + Send + 'static;
+
+    /// What was started is done. Dropping the future changes nothing.
+    fn started(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
 
     /// Empties tables with one statement.
     fn truncate(
@@ -44,8 +55,14 @@ pub(super) trait Writer: Send {
     /// Everything given so far is written.
     fn flush(&mut self) -> impl Future<Output = Result<(), StreamError>> + Send;
 
-    /// Tables may have other names from here on.
+    /// Tables may have other names from here on. What was gathered is still as it was.
     fn forget(&mut self);
+
+    /// Lays what was gathered over the tables as they are now.
+    fn lay_anew(
+        &mut self,
+        layout: impl FnMut(&Arc<Relation>) -> Result<Arc<Layout>, StreamError>,
+    ) -> Result<(), StreamError>;
 }
 
 /// Statements sent but not answered: more of them would only fill buffers.

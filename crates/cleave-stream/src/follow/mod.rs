@@ -2,13 +2,14 @@
 //!
 //! - [`spec`], [`status`]: what goes in and what can be seen.
 //! - `checks`: what must hold at each connect. `crate::apply`: the target's side.
-//! - `reader`: the slot's side; `slices`: catching up through SQL; `streaming`: the walsender; `spool`: transactions in
-//!   progress.
+//! - `reader`: the slot's side; `slices`: catching up through SQL; `release`: the slot meanwhile; `streaming`: the
+//!   walsender; `spool`: transactions in progress.
 //! - `source_watch`: heartbeats and the slot's state. `supervisor`: connecting, retrying, stopping.
 
 mod checks;
 mod messages;
 mod reader;
+mod release;
 mod slices;
 mod source_watch;
 mod spec;

@@ -135,6 +135,16 @@ impl Reader {
         self.position = self.delivered;
     }
 
+    /// Says how far was read, so that the target stores it even if nothing on the way was for it.
+    pub(super) async fn hand_over_position(&mut self) -> Result<(), StreamError> {
+        if self.is_between_transactions() && self.delivered > self.handed_over {
+            self.output.gather(Item::Idle { lsn: self.delivered }, 0);
+            self.handed_over = self.delivered;
+            self.idle_since = Instant::now();
+        }
+        self.output.hand_over().await
+    }
+
     /// Reads one message.
     pub(super) fn read(&mut self, data: Bytes) -> Result<(), StreamError> {
         if self.transaction.dropped && matches!(data.first(), Some(b'I' | b'U' | b'D')) {

@@ -2,14 +2,19 @@
 //! longer than decoding; a COPY of what decoding gives takes a fraction of that. `docs/design/apply.md` says why it is
 //! as exact and what bounds it.
 //!
-//! The stream's own slot is not touched. A temporary copy of it is read, slice after slice of whole transactions, and
-//! dies with its session; the stream's slot is confirmed as ever, once the target has stored what it was told.
+//! The stream's own slot is not read. A temporary copy of it is, slice after slice of whole transactions, and dies with
+//! its session; the stream's slot is confirmed as ever, once the target has stored what it was told (`release`).
 
-use super::reader::{Reader, protocol};
+use super::{
+    reader::{Reader, protocol},
+    release::Release,
+};
 use crate::{Cancelled, Side, StreamError, error::On};
 use cleave_pg::{During, Session, copy::copy_out, slots, wal};
 use cleave_proto::copy::binary::BinaryRows;
 use futures_util::StreamExt;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Less log than this is left to the walsender.
 const BACKLOG_BYTES_MIN: u64 = 4 << 20;
@@ -23,6 +28,10 @@ const MESSAGES_MAX: u32 = 1_600_000;
 /// The server's own default for what it keeps in memory while it decodes. Past it, it writes the largest transaction to
 /// disk and reads it again, which takes twice as long as all the rest.
 const DECODING_MEMORY_MB_MIN: u64 = 64;
+/// The source may take so long to say which transactions run.
+const NOTE_LIMIT: Duration = Duration::from_millis(200);
+/// Between two slices of the few changes that come while the target stores the rest.
+const TAIL_INTERVAL: Duration = Duration::from_millis(50);
 /// The server cannot build a value over 1 GB.
 const ROW_BYTES_MAX: usize = 1 << 30;
 
@@ -37,6 +46,8 @@ pub(super) async fn catch_up(
     if !(BACKLOG_BYTES_MIN..BACKLOG_BYTES_MAX).contains(&behind(end, reader)) {
         return Ok(());
     }
+    // Behind it, slices and walsender have a place to decode from that is not before the backlog.
+    slots::note_running_transactions(session, NOTE_LIMIT).await;
     let copy = format!("cleave_catch_up_{}", session.backend_pid());
     if !slots::copy_temporary(session, &reader.spec.slot, &copy).await.on(Side::Source)? {
         return Ok(());
@@ -47,16 +58,51 @@ pub(super) async fn catch_up(
         .max(DECODING_MEMORY_MB_MIN);
     let memory = format!("set logical_decoding_work_mem = '{memory_mb}MB'");
     session.batch_execute(&memory).await.during("preparing to read slices").on(Side::Source)?;
-    let mut messages = MESSAGES_MIN;
-    loop {
-        let read = slice(reader, session, &copy, messages, stop).await?;
-        if read < messages || stop.is_cancelled() {
-            break;
-        }
-        messages = messages.saturating_mul(2).min(MESSAGES_MAX);
+    let mut release = Release::start(&reader.spec, &copy, reader.flushed.clone()).await;
+    let read = slices(reader, session, &copy, release.as_mut(), stop).await;
+    match release {
+        Some(release) if read.is_err() || stop.is_cancelled() => release.give_up().await,
+        _ => {}
     }
+    read?;
     reader.start_over();
     Ok(())
+}
+
+/// Reads slices until one comes short, and then, while the target stores what came and the slot is moved, those of what is
+/// written meanwhile.
+async fn slices(
+    reader: &mut Reader,
+    session: &Session,
+    copy: &str,
+    mut release: Option<&mut Release>,
+    stop: &Cancelled,
+) -> Result<(), StreamError> {
+    let (mut messages, mut through) = (MESSAGES_MIN, false);
+    loop {
+        let flushed = wal::flushed_lsn(session).await.on(Side::Source)?;
+        let read = slice(reader, session, copy, messages, stop).await?;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        if read >= messages {
+            messages = messages.saturating_mul(2).min(MESSAGES_MAX);
+            continue;
+        }
+        // It has been read to the end of the log.
+        reader.delivered = reader.delivered.max(flushed);
+        let Some(release) = &mut release else { return Ok(()) };
+        if !std::mem::replace(&mut through, true) {
+            reader.hand_over_position().await?;
+            release.finish_at(reader.delivered);
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = release.ended() => return Ok(()),
+            () = sleep(TAIL_INTERVAL) => {}
+        }
+    }
 }
 
 /// Reads whole transactions of at least so many messages, or all there are. Returns how many messages came.

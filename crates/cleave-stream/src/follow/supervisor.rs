@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Cancelled, Canceller, Side, StreamError,
-    apply::{self, BinaryTypes, Input, RelationMemory, apply},
+    apply::{self, BinaryTypes, Input, RelationMemory, apply, flush_commits},
     cancel::cancellation,
     error::On,
     session::connect_writer,
@@ -173,6 +173,8 @@ async fn connected(spec: &FollowSpec) -> Result<Connected, StreamError> {
     end_leftover_sessions(&watch, &purpose, Side::Source).await?;
     // The origin is free only once the earlier session is gone, so the position read after it is the last one.
     let target = connect_writer(&spec.target, &purpose, &spec.origin(), spec.options.idle_limit).await?;
+    // It may have committed without waiting for the disk. What is read from here on will be confirmed.
+    flush_commits(&target, &spec.stream()).await?;
     let stored = position(&*target, &spec.stream()).await?;
     let marker = stored.as_ref().and_then(|stored| stored.marker.clone());
     let mut replication = connect_replication(&spec.source, &purpose).await.on(Side::Source)?;

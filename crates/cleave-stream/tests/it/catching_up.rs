@@ -10,6 +10,8 @@ on_pairs!(
     a_backlog_arrives_with_what_is_written_meanwhile,
     a_backlog_is_taken_up_wherever_a_stream_was_dropped,
     a_backlog_is_taken_up_when_sessions_die,
+    a_walsender_begins_behind_a_backlog_that_was_read_in_slices,
+    a_slot_is_moved_no_further_than_the_target_has_stored,
     values_come_in_binary_forms_where_every_type_allows,
     a_value_of_an_earlier_type_is_not_taken_for_one_of_the_present,
 );
@@ -102,6 +104,71 @@ async fn a_backlog_is_taken_up_when_sessions_die(source: Version, target: Versio
         };
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..30))).await;
     }
+    pair.drain(Direction::Forward, &stream).await;
+    pair.assert_same().await;
+    stream.stop().await;
+}
+
+async fn a_walsender_begins_behind_a_backlog_that_was_read_in_slices(source: Version, target: Version) {
+    let pair = Pair::new(source, target, "once", FILMS).await;
+    let start = pair.copied().await;
+    write_backlog(&pair).await;
+    let behind_it: String = pair.m.text("select pg_current_wal_lsn()::text").await;
+    // A transaction of another test on this server keeps the restart position at the last note before it began.
+    pair.m
+        .run("select pg_create_logical_replication_slot('note_' || pg_backend_pid(), 'pgoutput', true)")
+        .await;
+    pair.m.run("select pg_drop_replication_slot('note_' || pg_backend_pid())").await;
+    let id = pair.m.text("select pg_current_xact_id()::text").await;
+    let ended = "select count(*) from pg_current_snapshot() now where pg_snapshot_xmin(now) >";
+    pair.m.until(&format!("{ended} '{id}'::xid8")).await;
+    let stream = Stream::new(Follow::start(pair.follow_spec(Direction::Forward, start).await));
+    let slot = pair.slot(Direction::Forward);
+    // As soon as it reads, before it could have moved the slot itself.
+    let reads = format!(
+        "select count(*) from pg_stat_replication r join pg_replication_slots s on s.active_pid = r.pid
+                         where s.slot_name = '{slot}'"
+    );
+    pair.m.until(&reads).await;
+    let moved = format!(
+        "select count(*) from pg_replication_slots where slot_name = '{slot}'
+                         and restart_lsn >= '{behind_it}'"
+    );
+    assert_eq!(pair.m.count(&moved).await, 1);
+    pair.drain(Direction::Forward, &stream).await;
+    pair.assert_same().await;
+    stream.stop().await;
+}
+
+async fn a_slot_is_moved_no_further_than_the_target_has_stored(source: Version, target: Version) {
+    let mut pair = Pair::new(source, target, "stored", FILMS).await;
+    pair.options.batch_transactions_max = 3;
+    // The whole backlog is read while the target stands still.
+    pair.options.memory_bytes = 256 << 20;
+    let start = pair.copied().await;
+    write_backlog(&pair).await;
+    let behind_it: String = pair.m.text("select pg_current_wal_lsn()::text").await;
+    let other = cleave_sandbox::connect(&pair.n.url).await.unwrap();
+    other.batch_execute("begin; lock table entry").await.unwrap();
+    let stream = Stream::new(Follow::start(pair.follow_spec(Direction::Forward, start).await));
+    let read = format!(
+        "select count(*) from pg_replication_slots where slot_name like 'cleave_catch_up_%'
+                        and database = current_database() and confirmed_flush_lsn >= '{behind_it}'"
+    );
+    pair.m.until(&read).await;
+    let confirmed = format!(
+        "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = '{}'",
+        pair.slot(Direction::Forward)
+    );
+    let stored = "select lsn::text from cleave.position";
+    for _ in 0..20 {
+        // What is stored only grows, so it is asked last.
+        let confirmed: cleave_model::Lsn = pair.m.text(&confirmed).await.parse().unwrap();
+        let stored: cleave_model::Lsn = pair.n.text(stored).await.parse().unwrap();
+        assert!(confirmed <= stored, "{confirmed} {stored}");
+        assert!(stored < behind_it.parse().unwrap());
+    }
+    other.batch_execute("rollback").await.unwrap();
     pair.drain(Direction::Forward, &stream).await;
     pair.assert_same().await;
     stream.stop().await;

@@ -6,6 +6,7 @@ mod arming;
 mod catching_up;
 mod chunks;
 mod columns;
+mod commits;
 mod content;
 mod copy;
 mod giants;

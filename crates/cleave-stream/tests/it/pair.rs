@@ -87,6 +87,20 @@ impl Place {
         self.client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
     }
 
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        self.client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+    }
+
+    /// Waits until a query counts something.
+    pub(crate) async fn until(&self, sql: &str) {
+        let counted = async {
+            while self.count(sql).await == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("nothing came of {sql}"));
+    }
+
     /// All rows of a table as text, in order.
     pub(crate) async fn rows(&self, table: &str) -> Vec<String> {
         let sql = format!("select whole::text from only {table} whole order by whole::text collate \"C\"");

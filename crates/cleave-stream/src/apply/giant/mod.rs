@@ -136,6 +136,11 @@ impl Giants {
         std::mem::take(&mut self.unrecorded)
     }
 
+    /// True once the stream has passed all ranges: nothing is judged, read or recorded any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.giants.is_empty() && self.unrecorded.is_empty()
+    }
+
     /// The stream has come to that position.
     pub(super) fn passed(&mut self, position: Lsn) {
         if !self.giants.is_empty() {

@@ -1,24 +1,29 @@
 //! Processor time of everything that takes part: this process, the programs it has run, and both servers. On a machine
 //! that others use too it says more than the clock.
 
-use super::Servers;
 use crate::arena::Failure;
+use cleave_sandbox::Cluster;
 use std::fs;
 
 /// Clock ticks per second: what Linux tells user space, whatever its own timer does.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Seconds so far, since the servers began.
-pub(super) fn seconds(servers: &Servers) -> Result<f64, Failure> {
-    let mut ticks = with_ended_children("self")?;
-    for server in [&servers.source, &servers.target] {
-        let pid = server.server_pid().ok_or("a server has stopped")?.to_string();
-        ticks += with_ended_children(&pid)?;
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        // One that has ended meanwhile counts as an ended child the next time.
-        ticks += children.split_whitespace().filter_map(|child| own(child).ok()).sum::<f64>();
+pub(crate) fn seconds(servers: [&Cluster; 2]) -> Result<f64, Failure> {
+    let mut seconds = with_ended_children("self")? / TICKS_PER_SECOND;
+    for server in servers {
+        seconds += of_server(server)?;
     }
-    Ok(ticks / TICKS_PER_SECOND)
+    Ok(seconds)
+}
+
+/// Those of one server.
+pub(crate) fn of_server(server: &Cluster) -> Result<f64, Failure> {
+    let pid = server.server_pid().ok_or("a server has stopped")?.to_string();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    // One that has ended meanwhile counts as an ended child the next time.
+    let children = children.split_whitespace().filter_map(|child| own(child).ok()).sum::<f64>();
+    Ok((with_ended_children(&pid)? + children) / TICKS_PER_SECOND)
 }
 
 fn own(pid: &str) -> Result<f64, Failure> {
