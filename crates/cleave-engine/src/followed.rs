@@ -127,7 +127,14 @@ fn reshaped(plan: &MovePlan, shapes: &[Shape]) -> Option<MovePlan> {
     for table in &mut new.tables {
         let of = |shape: &&Shape| shape.source_oid == table.oid() && !shape.followed.is_empty();
         let Some(shape) = shapes.iter().find(of) else { continue };
-        table.take_columns(shape.columns.iter().map(|column| (column.number, column.name.as_str())));
+        let columns = shape.columns.iter().map(|column| (column.number, column.name.as_str()));
+        let renamed = table.take_columns(columns);
+        let referring = new.references.iter_mut().filter(|reference| reference.referenced == table.source);
+        for (_, _, referenced) in referring.flat_map(|reference| &mut reference.columns) {
+            if let Some((_, name)) = renamed.iter().find(|(from, _)| from == referenced) {
+                referenced.clone_from(name);
+            }
+        }
     }
     (new != *plan).then_some(new)
 }

@@ -110,7 +110,12 @@ impl PlannedTable {
 
     /// The same table with these columns, as number and name: those that it knows under another name are renamed, also where
     /// they tell rows apart.
-    pub fn take_columns<'c>(&mut self, columns: impl Iterator<Item = (i16, &'c str)>) {
+    ///
+    /// Returns the names that are others now, the old one first.
+    pub fn take_columns<'c>(
+        &mut self,
+        columns: impl Iterator<Item = (i16, &'c str)>,
+    ) -> Vec<(String, String)> {
         let before = std::mem::take(&mut self.columns);
         let known = |number| before.iter().find(|column: &&PlannedColumn| column.number == number);
         let mut renamed = Vec::new();
@@ -129,6 +134,8 @@ impl PlannedTable {
                 }
             }
         }
+        renamed.retain(|(from, to)| from != to);
+        renamed
     }
 
     /// The OID as the model has it.

@@ -2,7 +2,7 @@
 
 use crate::{BackScript, BridgeKind, FenceScript, Finding, MovePlan, SwitchScript};
 use cleave_config::{Bridge, Service};
-use cleave_ddl::{Carried, Target, bridge, carry, fence, references, switch};
+use cleave_ddl::{Carried, Target, bridge, carry, fence, fill, references, switch};
 use cleave_model::catalog::{Catalog, ObjectRef};
 use cleave_model::{Ident, QualifiedName, ServiceName, labels};
 use std::collections::BTreeSet;
@@ -115,9 +115,13 @@ pub(crate) fn make(
         switch::Switch { service, catalog: source, carried: &carried, copy_schema: &copy_schema, mode };
     let application = if source.facts.major() >= 15 { APPLICATION_BY_WHOM } else { APPLICATION };
     let round = Round { plan, service, names, place, home, since, application };
+    let mut bridge_role = bridge::role_grants(service, &carried, &place);
+    // Columns that came, or are called otherwise, since the plan was made are filled too.
+    let filled = fill::create(service, &carried, &place, &labels::bridge_role(service));
+    bridge_role.extend(filled.into_iter().filter(|statement| !plan.script.finish.contains(statement)));
     let script = SwitchScript {
         fingerprint_oids: fingerprint_oids(source, &carried),
-        bridge_role: bridge::role_grants(service, &carried, &place),
+        bridge_role,
         bridge: round.bridge(),
         locks: round.locks(switch::LockOrder::MovedFirst),
         locks_turned: round.locks(switch::LockOrder::StayingFirst),

@@ -4,7 +4,7 @@ use super::shape::{CatalogColumn, CatalogTable, ColumnDefault};
 use crate::{Side, StreamError, error::On};
 use cleave_journal::{Shape, ShapeColumn};
 use cleave_model::{Lsn, Oid};
-use cleave_pg::During;
+use cleave_pg::{During, Session};
 use std::collections::BTreeMap;
 use tokio_postgres::{GenericClient, types::PgLsn};
 
@@ -65,6 +65,34 @@ pub(crate) async fn look(source: &impl GenericClient, tables: &[Oid]) -> Result<
         });
     }
     Ok(Look { lsn, tables: found.into_values().collect() })
+}
+
+/// How long a look waits for whoever alters a table.
+const LOCK_LIMIT_MS: u32 = 1000;
+
+const NAMES: &str = "
+    select pg_catalog.string_agg(pg_catalog.format('only %I.%I', n.nspname, c.relname), ', ' order by c.oid)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = any($1)";
+
+/// Looks at tables under a lock that nobody who alters them has: a commit stands in the log before others can see it, for
+/// long where it waits for a standby, but its locks are held until they can. So whatever was committed before the look's
+/// place is seen.
+///
+/// # Errors
+/// 55P03 while somebody alters one of them.
+pub(crate) async fn look_locked(source: &Session, tables: &[Oid]) -> Result<Look, StreamError> {
+    let what = "looking at the tables' columns";
+    let oids: Vec<u32> = tables.iter().map(|oid| oid.0).collect();
+    let row = source.query_one(NAMES, &[&oids]).await;
+    let names: Option<String> = row.and_then(|row| row.try_get(0)).during(what).on(Side::Source)?;
+    let lock = names.map_or_else(String::new, |names| format!("lock table {names} in access share mode;"));
+    let begin = format!("begin; set local lock_timeout = {LOCK_LIMIT_MS}; {lock}");
+    let seen = match source.batch_execute(&begin).await.during(what).on(Side::Source) {
+        Ok(()) => look(&**source, tables).await,
+        Err(error) => Err(error),
+    };
+    source.batch_execute("rollback").await.during(what).on(Side::Source)?;
+    seen
 }
 
 impl CatalogTable {

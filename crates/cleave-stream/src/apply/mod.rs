@@ -35,7 +35,7 @@ mod writer;
 pub(crate) use binary::BinaryTypes;
 pub(crate) use closing::flush_commits;
 pub(crate) use layout::RelationMemory;
-pub(crate) use look::{Look, look};
+pub(crate) use look::{Look, look, look_locked};
 pub(crate) use reshape::reshaped;
 pub(crate) use shape::CatalogTable;
 

@@ -2,7 +2,7 @@
 
 use super::{
     applier::Applier,
-    look::look,
+    look::look_locked,
     shape::{self, Alteration, CatalogTable, Change},
     writer::Writer,
 };
@@ -93,7 +93,7 @@ impl<W: Writer> Applier<W> {
         self.writer.submit().await?;
         self.writer.flush().await?;
         let source = connect(&self.spec.source, "look at columns").await.on(Side::Source)?;
-        let now = look(&*source, &[relation.oid]).await?;
+        let now = look_locked(&source, &[relation.oid]).await?;
         let Some(now) = now.tables.first() else { return Err(changed("it is gone".to_owned())) };
         let change = shape::explain(&known, &said, now).map_err(changed)?;
         self.alter(&relation.name, change).await
@@ -107,6 +107,10 @@ impl<W: Writer> Applier<W> {
         self.looked_at = look.lsn;
         for now in &look.tables {
             let Some(known) = self.router.differs(now).cloned() else { continue };
+            // Rows have told more by now.
+            if now.last_number < known.last_number {
+                continue;
+            }
             let said = shape::catalog_said(now);
             if shape::is_known(&known, &said) {
                 self.meet_like(&known, now).await?;
@@ -179,7 +183,7 @@ impl<W: Writer> Applier<W> {
             }
         }
         client.batch_execute(&limit(0)).await.during(what).on(Side::Target)?;
-        cleave_failpoint::hit_async("apply.altered").await;
+        cleave_failpoint::hit_async("columns.altered").await;
         follow_shape(client, &self.spec.whole_stream(), &change.shape, &done).await?;
         self.router.take_shape(change.shape);
         self.writer.forget();

@@ -190,6 +190,16 @@ pub(super) fn explain(known: &Shape, said: &[Said<'_>], now: &CatalogTable) -> R
     if let Some(problem) = generated(known, now) {
         return Err(problem);
     }
+    if now.last_number < known.last_number {
+        return Err("the catalog is of an earlier time than what is known of it".to_owned());
+    }
+    let plain = |column: &&CatalogColumn| {
+        let is_known = known.columns.iter().any(|known| known.number == column.number);
+        !column.generated && column.number <= known.last_number && !is_known
+    };
+    if let Some(column) = now.columns.iter().find(plain) {
+        return Err(format!("column {} is generated no more", Ident::new(column.name.as_str())));
+    }
     let ways = ways(known, said, now)?;
     let plausible: Vec<_> = if ways.len() > 1 {
         ways.iter().filter(|numbers| has_names(known, said, now, (numbers, &ways))).cloned().collect()
@@ -240,22 +250,12 @@ fn ways(known: &Shape, said: &[Said<'_>], now: &CatalogTable) -> Result<Vec<Vec<
                 open.iter().enumerate().filter(|(at, _)| choice >> at & 1 == 1).map(|(_, number)| *number);
             let mut numbers: Vec<i16> = there.iter().copied().chain(chosen).collect();
             numbers.sort_unstable();
-            if numbers.len() == said.len() && fits(known, said, &numbers) {
+            if numbers.len() == said.len() {
                 found.insert(numbers);
             }
         }
     }
     Ok(found.into_iter().collect())
-}
-
-/// Types only widen.
-fn fits(known: &Shape, said: &[Said<'_>], numbers: &[i16]) -> bool {
-    numbers.iter().zip(said).all(|(number, said)| {
-        known.columns.iter().find(|column| column.number == *number).is_none_or(|column| {
-            let (from, to) = ((column.type_oid, column.modifier), (said.type_oid, said.modifier));
-            from == to || widens(from, to)
-        })
-    })
 }
 
 /// Every column that is not one in every way is called what it was called before or is called now.
@@ -294,6 +294,9 @@ fn change(known: &Shape, said: &[Said<'_>], now: &CatalogTable, numbers: &[i16])
                 }
                 let (from, to) = ((old.type_oid, old.modifier), (said.type_oid, said.modifier));
                 if from != to {
+                    if !widens(from, to) {
+                        return Err(format!("the type of column {} is another", Ident::new(said.name)));
+                    }
                     if is_rewritten(known, now) && !rewrites(from, to) {
                         return Err(format!(
                             "the type of column {} is another, and its rows were written anew",

@@ -4,11 +4,11 @@
 use super::{FollowSpec, status::Reporter};
 use crate::{
     Route, Side, StreamError,
-    apply::{Look, look},
+    apply::{Look, look_locked},
     error::On,
 };
 use cleave_model::{Direction, Oid, labels};
-use cleave_pg::{During, Session, slots, wal};
+use cleave_pg::{During, PgError, Session, slots, wal};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -112,7 +112,12 @@ pub(super) async fn run(
             _ = column.tick(), if !tables.is_empty() => {
                 let now = digest(session, &tables).await?;
                 if seen.as_ref() != Some(&now) {
-                    looks.send_replace(Some(Arc::new(look(&**session, &tables).await?)));
+                    match look_locked(session, &tables).await {
+                        Ok(look) => looks.send_replace(Some(Arc::new(look))),
+                        // Somebody alters one of them now: the next look sees it.
+                        Err(StreamError::Server { source, .. }) if is_for_later(&source) => continue,
+                        Err(error) => return Err(error),
+                    };
                     seen = Some(now);
                 }
             }
@@ -134,4 +139,9 @@ async fn digest(session: &Session, tables: &[Oid]) -> Result<Option<String>, Str
     let oids: Vec<u32> = tables.iter().map(|oid| oid.0).collect();
     let row = session.query_one(DIGEST, &[&oids]).await;
     row.and_then(|row| row.try_get(0)).during("looking at the tables' columns").on(Side::Source)
+}
+
+/// The lock was not to be had in time, or a table had another name by then.
+fn is_for_later(error: &PgError) -> bool {
+    error.is_lock_timeout() || matches!(error.sqlstate(), Some("42P01" | "3F000"))
 }

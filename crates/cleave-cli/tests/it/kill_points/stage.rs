@@ -43,7 +43,7 @@ create view film_stock as
     select f.id, count(i.id) as copies from film f left join inventory i on i.film_id = f.id group by f.id;
 insert into studio values (1), (2);
 insert into film (title, studio_id) select 'film ' || n, n % 2 + 1 from generate_series(1, 40) n;
-insert into film_part select id, n, 'x' from film, generate_series(1, 100) n;
+insert into film_part select id, n, 'x' from film, generate_series(1, 280) n;
 insert into film_note values (1, 'x');
 insert into film_frame select n, -n, repeat('x', 1000) from generate_series(1, 900) n;
 insert into inventory (film_id) select id from film;
@@ -204,7 +204,7 @@ impl Stage {
             "[databases]\nmonolith = {{ url = {:?} }}\nproducts = {{ url = {:?} }}\n\
              [services.{service}]\nhome = \"products/films\"\ntables = [\"public.film\", \"public.film_part\", \"public.film_note\", \"public.film_frame\"]\n\
              {copies}\nbridge = {:?}\n\
-             [limits]\nwrite_pause = \"{}ms\"\nlock_timeout = \"500ms\"\nlock_budget = \"30s\"\njobs = 2\nchunk = \"32kB\"\ngiant = \"800kB\"\nwarm_up = \"20s\"\n",
+             [limits]\nwrite_pause = \"{}ms\"\nlock_timeout = \"500ms\"\nlock_budget = \"30s\"\njobs = 4\nchunk = \"32kB\"\ngiant = \"800kB\"\nwarm_up = \"20s\"\n",
             m.url(),
             n.url(),
             shape.bridge,
