@@ -1,6 +1,6 @@
 //! Columns that change on the source change on the target, in the order of the rows; what cannot be told is refused.
 
-use crate::pair::{Pair, Stream, on_pairs};
+use crate::pair::{Pair, Stream, on_one_pair, on_pairs};
 use cleave_model::Direction;
 use cleave_sandbox::Version;
 use std::time::Duration;
@@ -9,9 +9,12 @@ on_pairs!(
     columns_that_come_and_go_do_so_between_the_rows,
     columns_change_inside_a_transaction,
     columns_that_widen_take_the_values_they_took,
-    a_backlog_of_changes_is_sorted_out,
     changes_without_rows_arrive_too,
     partitions_change_with_their_table,
+);
+
+on_one_pair!(
+    a_backlog_of_changes_is_sorted_out,
     a_change_of_columns_is_made_once_wherever_the_stream_was_dropped,
     what_cannot_be_told_is_refused_by_name,
     a_column_that_was_dropped_and_added_again_is_noticed,

@@ -52,6 +52,30 @@ macro_rules! on_pairs {
 
 pub(crate) use on_pairs;
 
+/// The same for what hardly depends on versions and takes long: one pair, and with `CLEAVE_TEST_FULL=1` the others.
+macro_rules! on_one_pair {
+    ($($behaviour:ident),+ $(,)?) => {$(
+        mod $behaviour {
+            use cleave_sandbox::Version;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn v14_to_v18() {
+                super::$behaviour(Version::V14, Version::V18).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn other_pairs() {
+                if std::env::var("CLEAVE_TEST_FULL").is_ok_and(|full| full == "1") {
+                    super::$behaviour(Version::V18, Version::V14).await;
+                    super::$behaviour(Version::V16, Version::V16).await;
+                }
+            }
+        }
+    )+};
+}
+
+pub(crate) use on_one_pair;
+
 /// One side: the name in `cleave.toml`, the database, a session.
 pub(crate) struct Place {
     pub(crate) name: DatabaseName,
