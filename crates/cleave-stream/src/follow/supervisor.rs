@@ -109,8 +109,14 @@ async fn supervise(mut spec: Arc<FollowSpec>, reporter: Reporter, stop: Cancelle
             connected = connected(&spec) => match connected {
                 Ok(connected) => {
                     let before = connected.position;
+                    let mut applied = 0;
+                    reporter.change(|status| applied = status.counters.transactions);
                     let ended = Box::pin(run(&spec, connected, &reporter, &memory, &stop)).await;
-                    reporter.change(|status| worked = status.position.is_some_and(|now| now > before));
+                    // What was committed is told as the position only once it is on the disk.
+                    reporter.change(|status| {
+                        worked = status.position.is_some_and(|now| now > before)
+                            || status.counters.transactions > applied;
+                    });
                     ended
                 }
                 Err(error) => Err(error),
