@@ -107,21 +107,16 @@ impl StatementWriter {
         if self.statements.len() >= STATEMENTS_MAX {
             self.statements.clear();
         }
-        let statement = match self.session.prepare(&sql(layout, shape)).await {
-            Ok(statement) => statement,
-            Err(error) => {
-                // An earlier statement's error makes every later one fail; that one is to be told.
-                self.flush().await?;
-                let source = Box::new(PgError::from_driver("preparing a statement", &error));
-                let operation = operation(shape);
-                return Err(StreamError::ChangeRefused {
-                    table: layout.table.name.clone(),
-                    operation,
-                    row: None,
-                    source,
-                });
-            }
-        };
+        // The driver hands answers on in their order, and waits for whoever does not take one: this one would never come
+        // while earlier ones lie there. And an earlier statement's error is the one to be told.
+        self.flush().await?;
+        let prepared = self.session.prepare(&sql(layout, shape)).await;
+        let statement = prepared.map_err(|error| StreamError::ChangeRefused {
+            table: layout.table.name.clone(),
+            operation: operation(shape),
+            row: None,
+            source: Box::new(PgError::from_driver("preparing a statement", &error)),
+        })?;
         self.statements.insert(key, statement.clone());
         Ok(statement)
     }
